@@ -1,0 +1,1 @@
+"""The program: it wires feeds, state, rules, store and notifications together."""
