@@ -1,0 +1,129 @@
+"""What every feed hands on: market data in columns.
+
+A :class:`Batch` is one polars frame per kind of data, each with a declared schema; nothing downstream handles single
+quotes. Times are UTC, in nanoseconds, and are the vendor's own (*event time*); ``received_at`` is this machine's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import polars as pl
+
+TIME: Final = pl.Datetime("ns", "UTC")
+
+QUOTES: Final = pl.Schema(
+    {
+        "ts": TIME,
+        "symbol": pl.String,
+        "bid": pl.Float64,
+        "ask": pl.Float64,
+        "bid_size": pl.Float64,
+        "ask_size": pl.Float64,
+    }
+)
+"""Best bid and ask; prices in the instrument's currency, sizes in shares (or units) as the vendor counts them."""
+
+TRADES: Final = pl.Schema({"ts": TIME, "symbol": pl.String, "price": pl.Float64, "size": pl.Float64, "id": pl.Int64})
+"""One row a print; ``id`` is the vendor's trade id, null where the vendor has none."""
+
+BARS: Final = pl.Schema(
+    {
+        "ts": TIME,
+        "end": TIME,
+        "symbol": pl.String,
+        "open": pl.Float64,
+        "high": pl.Float64,
+        "low": pl.Float64,
+        "close": pl.Float64,
+        "volume": pl.Float64,
+    }
+)
+"""One row a bar, covering ``[ts, end)``; it is known, and its close is the price, at ``end``."""
+
+STATUSES: Final = pl.Schema({"ts": TIME, "symbol": pl.String, "code": pl.String, "reason": pl.String})
+"""Trading halts and resumptions, codes as the vendor gives them."""
+
+SCHEMAS: Final[Mapping[str, pl.Schema]] = {"quotes": QUOTES, "trades": TRADES, "bars": BARS, "statuses": STATUSES}
+
+
+class NoticeKind(StrEnum):
+    """What a control message of a feed says, in the words the supervisor acts on."""
+
+    CONNECTED = "connected"
+    AUTHENTICATED = "authenticated"
+    SUBSCRIBED = "subscribed"
+    HEARTBEAT = "heartbeat"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A control message of a feed; ``code`` is the vendor's error code, where it is an error."""
+
+    kind: NoticeKind
+    text: str = ""
+    code: int | None = None
+
+
+def empty(schema: pl.Schema) -> pl.DataFrame:
+    """A frame of the given schema without rows."""
+    return pl.DataFrame(schema=schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What some frames of one feed said, in arrival order within each kind.
+
+    ``rejected`` counts messages that could not be read, by cause; they are in no frame.
+    """
+
+    feed: str
+    received_at: int
+    quotes: pl.DataFrame = field(default_factory=lambda: empty(QUOTES))
+    trades: pl.DataFrame = field(default_factory=lambda: empty(TRADES))
+    bars: pl.DataFrame = field(default_factory=lambda: empty(BARS))
+    statuses: pl.DataFrame = field(default_factory=lambda: empty(STATUSES))
+    notices: tuple[Notice, ...] = ()
+    rejected: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Market data rows of all kinds."""
+        return self.quotes.height + self.trades.height + self.bars.height + self.statuses.height
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """The market data, by the names of :data:`SCHEMAS`."""
+        return {"quotes": self.quotes, "trades": self.trades, "bars": self.bars, "statuses": self.statuses}
+
+    @staticmethod
+    def merge(batches: Sequence[Batch]) -> Batch:
+        """One batch of several of the same feed, rows in order, counts added, the newest ``received_at``."""
+        if len(batches) == 1:
+            return batches[0]
+        rejected: Counter[str] = Counter()
+        for batch in batches:
+            rejected.update(batch.rejected)
+        return Batch(
+            feed=batches[-1].feed,
+            received_at=batches[-1].received_at,
+            quotes=_stack([b.quotes for b in batches]),
+            trades=_stack([b.trades for b in batches]),
+            bars=_stack([b.bars for b in batches]),
+            statuses=_stack([b.statuses for b in batches]),
+            notices=tuple(n for b in batches for n in b.notices),
+            rejected=dict(rejected),
+        )
+
+
+def _stack(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The frames' rows one after the other; skipping empty ones keeps the common case free of copies."""
+    every = list(frames)
+    filled = [f for f in every if f.height]
+    if not filled:
+        return every[0]
+    return filled[0] if len(filled) == 1 else pl.concat(filled, rechunk=False)

@@ -1,0 +1,200 @@
+"""What the daemon needs of a store; one contract, kept by the Valkey/Redis store and by the memory store of the tests.
+
+Everything that must survive a crash passes through :meth:`Store.commit`: the journal entry, the decisions it led to and
+the notifications they ask for become visible together or not at all. A commit is idempotent by its journal id, so it
+can be repeated after a time-out without writing twice, and it is refused when another daemon has taken the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class StoreError(Exception):
+    """Base of the store's errors.
+
+    StoreError
+    ├── StoreUnavailable   try again: nothing is known to be lost
+    ├── LeaseLost          stop: another daemon writes now
+    └── StoreRefused       the server said no in a way that trying again will not change (wrong type, no permission, no
+    memory)
+    """
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer in time, or the connection broke. What was sent may or may not have been done."""
+
+
+class LeaseLost(StoreError):
+    """A newer epoch holds the lease: the store refused the write."""
+
+
+class StoreRefused(StoreError):
+    """The server refused a command for good; the message is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalId:
+    """A journal position, ordered; the stream id ``{ms}-{sequence}``.
+
+    `ms` never goes back even if the wall clock does.
+    """
+
+    ms: int
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.ms}-{self.sequence}"
+
+    @staticmethod
+    def parse(text: str) -> JournalId:
+        """The position written as ``{ms}-{sequence}``."""
+        ms, _, sequence = text.partition("-")
+        return JournalId(int(ms), int(sequence or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One micro-batch.
+
+    `fields` are Arrow IPC by kind (``quotes``, ``trades``, ...) and small meta fields, all bytes.
+    """
+
+    id: JournalId
+    fields: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One step of the daemon: an ingested micro-batch and everything it led to.
+
+    `instances`: hash field -> JSON, None removes it. `transitions` and `outbox`: stream entries, in order. `quotes`:
+    last quotes to publish, symbol -> hash fields (the pipeline limits them to one a second for each symbol).
+    """
+
+    entry: JournalEntry
+    instances: Mapping[str, bytes | None] = field(default_factory=dict)
+    transitions: Sequence[Mapping[str, bytes]] = ()
+    outbox: Sequence[Mapping[str, bytes]] = ()
+    quotes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes, near enough to bound a buffer."""
+        return (
+            sum(len(v) for v in self.entry.fields.values())
+            + sum(len(v) for e in (*self.transitions, *self.outbox) for v in e.values())
+            + 256
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BarChunk:
+    """Closed bars, as Arrow IPC of ``ts, symbol, open, high, low, close, volume``.
+
+    `name` sorts by time within its resolution.
+    """
+
+    resolution: str
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The rolling frames after the journal entry `covers`, Arrow IPC by name, and the bars that closed since the last.
+
+    `replaces` names chunks that the new ones stand for, removed in the same step.
+    """
+
+    covers: JournalId
+    frames: Mapping[str, bytes]
+    bars: Sequence[BarChunk] = ()
+    replaces: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A notification to deliver.
+
+    Its stream id, the number of times it was handed out (1 the first time), its fields.
+    """
+
+    id: str
+    deliveries: int
+    fields: Mapping[str, bytes]
+
+
+class Store(Protocol):
+    """See the module. Every method raises :class:`StoreUnavailable` when the server is away, within its time-out."""
+
+    async def open(self) -> None:
+        """Connect and check the server's version; create the outbox's consumer group."""
+
+    async def close(self) -> None:
+        """Let go of connections. Safe to call twice."""
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+
+    async def acquire(self, owner: str) -> int:
+        """Take the lease; the new epoch, higher than any before. Older epochs are refused from now on."""
+
+    async def commit(self, commits: Sequence[Commit]) -> None:
+        """Make the commits durable, in order, each atomically. One already made (same journal id) is passed over.
+
+        Raises LeaseLost where another epoch is newer.
+        """
+
+    async def last_journal_id(self) -> JournalId | None:
+        """The newest position ever used, even if its entry was trimmed."""
+
+    def journal(self, after: JournalId | None) -> AsyncIterator[JournalEntry]:
+        """Entries later than `after`, oldest first; None is from the start."""
+
+    async def trim_journal(self, before_ms: int) -> None:
+        """Forget entries older than `before_ms` that a checkpoint covers."""
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Frames, position and bars in one step, refused for an old epoch."""
+
+    async def load_checkpoint(self) -> Checkpoint | None:
+        """The last one, without bars."""
+
+    async def save_bars(self, chunks: Sequence[BarChunk]) -> None:
+        """Write chunks outside a checkpoint (history import); same names are replaced."""
+
+    async def bar_chunks(self, resolution: str, since: str = "") -> list[str]:
+        """Names of the stored chunks of a resolution (``1m``, ``1d``), oldest first, from `since` on."""
+
+    async def load_bars(self, resolution: str, names: Sequence[str]) -> list[BarChunk]:
+        """The named chunks; a name that is not stored any more is left out."""
+
+    async def drop_bars(self, resolution: str, names: Sequence[str]) -> None:
+        """Remove chunks that have expired."""
+
+    async def instances(self) -> dict[str, bytes]:
+        """All alert instances, by hash field."""
+
+    async def transitions(self, limit: int, episode: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
+        """The newest transitions, newest first; of one episode only where given."""
+
+    async def take_outbox(self, consumer: str, count: int, block_ms: int) -> list[OutboxEntry]:
+        """New notifications for this consumer, waiting up to `block_ms` for the first. Uses a connection of its own."""
+
+    async def pending_outbox(self, consumer: str, count: int, idle_ms: int) -> list[OutboxEntry]:
+        """Notifications handed out before to anyone and not settled for `idle_ms`, claimed for this consumer."""
+
+    async def settle_outbox(self, entry: OutboxEntry, key: str, outcome: bytes, *, dead: bool) -> None:
+        """Acknowledge, and note the outcome under the idempotency key in `notified`, in one step.
+
+        Where `dead`, the entry goes to the `dead` stream.
+        """
+
+    async def notified(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Outcomes of those idempotency keys that have one."""
+
+    async def outbox_depth(self) -> tuple[int, int]:
+        """Notifications waiting or being retried, and dead ones."""

@@ -1,0 +1,206 @@
+"""From a view and a time to transitions: the one engine of the daemon, the backtest and the rule tests.
+
+The state machine is that of the rule language's contract. Verdicts of all instances are computed in columns; only the
+few instances that move are handled one by one. Timers count trading time in event time between evaluations, so neither
+a restart nor a weekend, a clock step or a gap in the feed completes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from rules.evaluator import Evaluator
+from rules.evidence import Witness
+from rules.instances import CODES, HOURS, Instances, labels
+from rules.judgement import Judgement, verdicts
+from rules.plan import Compiler
+from rules.ruleset import RuleSet
+from rules.transition import Evidence, InstanceRecord, Reason, State, Transition
+from rules.view import Requirements, TradingHours, View
+
+_NO_EVIDENCE: Final = Evidence()
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one evaluation decided: transitions in order, and the records that changed (None.
+
+    Removed) by their names in the store.
+    """
+
+    transitions: tuple[Transition, ...] = ()
+    records: tuple[tuple[str, InstanceRecord | None], ...] = ()
+
+
+class Engine:
+    """All rules, compiled, and the state of every alert instance. Not thread-safe: one thread evaluates and reloads."""
+
+    def __init__(
+        self, ruleset: RuleSet, calendar: TradingHours, *, max_gap_ns: int, session_ns: int = 23_400_000_000_000
+    ) -> None:
+        """`max_gap_ns`: trading time without an evaluation after which timers do not count the time between.
+
+        `session_ns`: length of a regular session of the calendar.
+        """
+        self._calendar = calendar
+        self._max_gap = max_gap_ns
+        self._session_ns = session_ns
+        self._now = 0
+        self._clock = np.zeros(len(HOURS), np.int64)
+        self._forgotten: dict[str, InstanceRecord] = {}
+        self._install(ruleset)
+
+    def _install(self, ruleset: RuleSet) -> None:
+        compiler = Compiler(self._session_ns)
+        self.ruleset = ruleset
+        self.instances = Instances(ruleset, compiler)
+        self._records = {r.name: compiler.slot(r.value.expr) for r in ruleset.records}
+        plan = compiler.plan()
+        self._evaluator = Evaluator(plan)
+        self._witness = Witness(compiler, plan.requirements.instruments)
+        self.requirements: Requirements = plan.requirements
+
+    # --- evaluation
+    # ----------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, view: View) -> Evaluation:
+        """Judge every instance as of the view.
+
+        Views must not go back in time; an older one than the last is not judged.
+        """
+        now = view.now
+        if now < self._now:
+            return Evaluation()
+        values = self._evaluator.evaluate(view)
+        table = self.instances
+        table.verdict[:] = verdicts(table, values)
+        folded = self._advance(now)
+        step = Judgement(table, self._calendar, self._witness, view, values, self._clock[table.hours])
+        if self._now:
+            step.closes_since(self._now)
+        step.judge()
+        self._now = now
+        records = (table.record(i) for i in sorted(step.changed | folded))
+        return Evaluation(tuple(step.transitions), tuple((r.field, r) for r in records))
+
+    def _advance(self, now: int) -> set[int]:
+        """Move the market clocks.
+
+        Timers do not count a gap in the evaluations: those that ran are set anew, and returned.
+        """
+        folded: set[int] = set()
+        for code, hours in enumerate(HOURS if self._now else ()):
+            passed = self._calendar.trading_time(self._now, now, hours)
+            before = self._clock[self.instances.hours]
+            self._clock[code] += passed
+            if passed > self._max_gap:
+                mine = self.instances.hours == code
+                for timers in (self.instances.timer, self.instances.unknown):
+                    over = np.flatnonzero(mine & timers.running)
+                    timers.stop(over, before)
+                    timers.run(over, self._clock[self.instances.hours], now)
+                    folded.update(map(int, over))
+        return folded
+
+    def series(self) -> dict[str, float]:
+        """The value of every record at the last evaluation; NaN is unknown."""
+        return {name: float(self._evaluator.values[slot]) for name, slot in self._records.items()}
+
+    def evidence(self, i: int, view: View) -> Evidence:
+        """The evidence for instance `i` as of the last evaluation, whatever its state."""
+        row = self.instances.rows[i]
+        return self._witness.evidence(row.rule.when, row.member, self._evaluator.values, view)
+
+    def value(self, i: int) -> tuple[float | None, str]:
+        """What instance `i` is about, as of the last evaluation, and its type."""
+        row = self.instances.rows[i]
+        return self._witness.value(row.rule.when, row.rule.value, row.member, self._evaluator.values)
+
+    # --- lifetime
+    # ------------------------------------------------------------------------------------------------------------
+
+    def restore(self, records: Iterable[InstanceRecord], now: int) -> Evaluation:
+        """Take up stored instances where the last process left them, `now` being the event time of its last evaluation.
+
+        Instances of rules that were edited or removed meanwhile are resolved.
+        """
+        self._now = now
+        return self._adopt(list(records), now)
+
+    def reload(self, ruleset: RuleSet) -> Evaluation:
+        """Replace the rules; instances of rules with unchanged logic go on as if nothing had happened."""
+        # Timers go over as stored records do: what ran up to the last evaluation is in `accumulated`.
+        records = [self.instances.record(i) for i in range(len(self.instances.rows))]
+        records += self._forgotten.values()
+        self._install(ruleset)
+        return self._adopt(records, self._now)
+
+    def _adopt(self, records: list[InstanceRecord], now: int) -> Evaluation:
+        transitions: list[Transition] = []
+        changed: list[tuple[str, InstanceRecord | None]] = []
+        self._forgotten = {}
+        session = self._calendar.date(self._calendar.session_at(now)).isoformat() if now else ""
+        for record in records:
+            i = self.instances.index.get((record.alert, record.member))
+            kept = i is not None and self.instances.rows[i].logic == record.logic
+            if not kept and record.state in (State.FIRING, State.RECOVERING):
+                transitions.append(self._ended(record, now))
+            if kept:
+                self._continue(i, record, now)  # type: ignore[arg-type]
+                continue
+            idle = InstanceRecord(
+                record.alert,
+                record.member,
+                State.INACTIVE,
+                record.logic,
+                opened=record.opened,
+                opened_in=record.opened_in,
+            )
+            if i is not None:
+                self.instances.opened[i].count, self.instances.opened[i].session = record.opened, record.opened_in
+                changed.append((record.field, self.instances.record(i)))
+            elif record.opened_in == session:
+                # A rule taken out and put back on the same day must not give an old episode's id again.
+                self._forgotten[record.field] = idle
+                changed.append((record.field, idle))
+            else:
+                changed.append((record.field, None))
+        return Evaluation(tuple(transitions), tuple(changed))
+
+    def _continue(self, i: int, record: InstanceRecord, now: int) -> None:
+        table = self.instances
+        table.state[i] = CODES[record.state]
+        opened = table.opened[i]
+        opened.episode, opened.started_at, opened.flaps = record.episode, record.started_at, record.flaps
+        opened.count, opened.session = record.opened, record.opened_in
+        clock, hours = self._clock[table.hours[i]], HOURS[table.hours[i]]
+        for timers, accumulated, since in (
+            (table.timer, record.accumulated, record.running_since),
+            (table.unknown, record.unknown_for, record.unknown_since),
+        ):
+            timers.accumulated[i], timers.since[i] = accumulated, since
+            timers.start[i] = clock - (self._calendar.trading_time(since, now, hours) if since else 0)
+
+    def _ended(self, record: InstanceRecord, now: int) -> Transition:
+        rule = next((r for r in self.ruleset.alerts if r.name == record.alert), None)
+        return Transition(
+            at=now,
+            alert=record.alert,
+            member=record.member,
+            old=record.state,
+            new=State.RESOLVED,
+            reason=Reason.RULE_CHANGED,
+            episode=record.episode,
+            started_at=record.started_at,
+            value=None,
+            value_type="",
+            severity=str(rule.severity) if rule else "info",
+            labels=labels(rule, record.member) if rule else {},
+            annotations={},
+            evidence=_NO_EVIDENCE,
+            flaps=record.flaps,
+        )

@@ -1,0 +1,104 @@
+"""What the engine asks of the world: prices now, and the prices a window starts from.
+
+Vectors are ``(instruments,) float64`` in the order of :attr:`Requirements.instruments`; unknown is NaN. The engine
+never sees a clock: a view is *as of* a time, and the same engine is shown views of the past to rebuild the histories
+that ``zscore`` or ``streak`` look at.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rules.ast import Window
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a compiled plan will ask a view for.
+
+    `instruments` are all symbols, sorted; `sessions` is how many session closes before the current session any window
+    (nested ones included) reaches back to; `since` the earliest date a window starts from; `clock_ns` how far back, in
+    trading time, minute prices are looked at; `shortest_clock_ns` the shortest clock window (0 where there is none),
+    which sets the resolution needed.
+    """
+
+    instruments: tuple[str, ...]
+    sessions: int = 0
+    since: dt.date | None = None
+    clock_ns: int = 0
+    shortest_clock_ns: int = 0
+
+
+class View(Protocol):
+    """The market as of one moment."""
+
+    @property
+    def now(self) -> int:
+        """Event time, UTC nanoseconds."""
+
+    @property
+    def session(self) -> int:
+        """Ordinal, in the trading calendar, of the session that contains `now`."""
+
+    @property
+    def history_revision(self) -> int:
+        """Changes whenever a stored close changed by more than time's passing: an import, a correction, a split."""
+
+    def prices(self) -> Floats:
+        """Current price; NaN where there is none or it is stale."""
+
+    def ages(self) -> Floats:
+        """Nanoseconds since the last good quote or trade; NaN where there never was one."""
+
+    def base(self, window: Window) -> Floats:
+        """The price that `ret(x, window)` is measured from."""
+
+    def first(self) -> Floats:
+        """The first stored session close: where a basket's index is 100."""
+
+    def price_times(self) -> npt.NDArray[np.int64]:
+        """Event time of each current price, UTC nanoseconds; 0 where there is none."""
+
+    def closed_sessions(self) -> int:
+        """How many sessions before the current one are stored."""
+
+    def at_close(self, back: int) -> View:
+        """As of the close of the session `back` sessions before the current one (1 is yesterday's close)."""
+
+    def minute(self) -> int:
+        """Ordinal of the current minute on the trading-time grid (only regular-session minutes are counted)."""
+
+    def closed_minutes(self) -> int:
+        """How many grid minutes before the current one are stored."""
+
+    def at_minute(self, back: int) -> View:
+        """As of the end of the grid minute `back` before the current one (1 is the last that ended)."""
+
+
+class TradingHours(Protocol):
+    """The part of the trading calendar that timers and closes need.
+
+    Times are UTC nanoseconds, `hours` a value of `ruleset.Hours`.
+    """
+
+    def is_open(self, ns: int, hours: str) -> bool:
+        """Whether the market is open at `ns`; a close itself still is."""
+
+    def trading_time(self, start: int, end: int, hours: str) -> int:
+        """Nanoseconds of open market in ``(start, end]``."""
+
+    def close_after(self, ns: int, hours: str) -> int | None:
+        """The first close at or after `ns`; None where the market never closes."""
+
+    def date(self, session: int) -> dt.date:
+        """The date of a session, by ordinal."""
+
+    def session_at(self, ns: int) -> int:
+        """Ordinal of the session that contains `ns`: after the close before, up to and including its own."""

@@ -1,0 +1,117 @@
+"""A market given as tables, for tests of the engine: session closes, a price now, a calendar of nine-to-four days."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from rules.ast import Sessions, Since, Window
+from rules.view import Floats, View
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+FIRST_DAY = dt.date(2026, 1, 1)
+
+
+class NineToFour:
+    """Every day is a session, open from 09:00 to 16:00 UTC; session 0 is 1 January 2026."""
+
+    origin = int(dt.datetime(2026, 1, 1, tzinfo=dt.UTC).timestamp()) * SECOND
+
+    def at(self, session: int, hour: float) -> int:
+        return self.origin + session * DAY + int(hour * HOUR)
+
+    def session_at(self, ns: int) -> int:
+        return -(-(ns - self.origin - 16 * HOUR) // DAY)
+
+    def date(self, session: int) -> dt.date:
+        return FIRST_DAY + dt.timedelta(days=session)
+
+    def is_open(self, ns: int, hours: str) -> bool:
+        return hours == "always" or 9 * HOUR <= (ns - self.origin) % DAY <= 16 * HOUR
+
+    def trading_time(self, start: int, end: int, hours: str) -> int:
+        if hours == "always":
+            return end - start
+        return self._open_until(end) - self._open_until(start)
+
+    def _open_until(self, ns: int) -> int:
+        days, rest = divmod(ns - self.origin, DAY)
+        return days * 7 * HOUR + min(max(rest - 9 * HOUR, 0), 7 * HOUR)
+
+    def close_after(self, ns: int, hours: str) -> int | None:
+        return None if hours == "always" else self.at(self.session_at(ns), 16)
+
+
+CALENDAR = NineToFour()
+
+
+@dataclass(frozen=True)
+class Tables(View):
+    """`closes`: (sessions, instruments), oldest first, up to the session before the current one."""
+
+    instruments: tuple[str, ...]
+    closes: Floats
+    now_prices: Floats
+    time: int
+    revision: int = 0
+    past_minutes: tuple[tuple[int, Floats], ...] = field(default=())
+
+    @property
+    def now(self) -> int:
+        return self.time
+
+    @property
+    def session(self) -> int:
+        return CALENDAR.session_at(self.time)
+
+    @property
+    def history_revision(self) -> int:
+        return self.revision
+
+    def prices(self) -> Floats:
+        return self.now_prices
+
+    def ages(self) -> Floats:
+        return np.zeros(len(self.instruments))
+
+    def price_times(self):
+        return np.full(len(self.instruments), self.time)
+
+    def base(self, window: Window) -> Floats:
+        match window:
+            case Sessions(count=count) if count <= len(self.closes):
+                return self.closes[-count]
+            case Since(date=date):
+                return self.closes[(date - FIRST_DAY).days - (self.session - len(self.closes))]
+            case _:
+                return np.full(len(self.instruments), np.nan)
+
+    def first(self) -> Floats:
+        return self.closes[0]
+
+    def closed_sessions(self) -> int:
+        return len(self.closes)
+
+    def at_close(self, back: int) -> View:
+        return replace(
+            self,
+            closes=self.closes[: len(self.closes) - back],
+            now_prices=self.closes[-back],
+            time=CALENDAR.at(self.session - back, 16),
+            past_minutes=(),
+        )
+
+    def minute(self) -> int:
+        return len(self.past_minutes)
+
+    def closed_minutes(self) -> int:
+        return len(self.past_minutes)
+
+    def at_minute(self, back: int) -> View:
+        time, prices = self.past_minutes[-back]
+        return replace(self, now_prices=prices, time=time, past_minutes=self.past_minutes[:-back])
