@@ -1,0 +1,244 @@
+"""Mail, chat and webhooks through apprise; the only module that knows it.
+
+apprise blocks for seconds and does not say why a send failed, except in its log. So each receiver has threads of its own, each
+attempt has a deadline, and the log lines of an attempt are kept (without secrets) as the answer of the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from difflib import get_close_matches
+from typing import Final
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from apprise import Apprise, AppriseAsset, LogCapture, NotifyBase, NotifyFormat, NotifyType
+from apprise.common import PersistentStoreMode
+from apprise.manager_plugins import NotificationManager
+from apprise.plugins.custom_json import NotifyJSON
+from apprise.plugins.email import NotifyEmail
+from apprise.result import AppriseResult, AppriseResultStatus
+
+from monitor.notify import values
+from monitor.notify.message import Kind, Notification
+from monitor.notify.render import payload, render
+from monitor.notify.sender import Delivery, FanOut, Verdict
+
+_THREADS: Final = 4
+"""Messages under way to one address. A burst of alerts reaches a mail server in parallel, and no service is flooded."""
+_UNCLEAR: Final = 1_000
+_DETAIL_LIMIT: Final = 300
+_SHORTEST_SECRET: Final = 4
+_HTTP_ERROR: Final = re.compile(r"error=(\d{3})\b")
+_SMTP_ERROR: Final = re.compile(r"(?:Socket Exception: |refused: )\(?\{?.*?\b([45]\d\d)\b")
+_TRY_AGAIN: Final = frozenset({408, 425, 429})
+_NOISE: Final = ("Socket Exception: ",)
+_TYPES: Final = {"critical": NotifyType.FAILURE, "warning": NotifyType.WARNING, "info": NotifyType.INFO}
+_EXAMPLES: Final = ("slack", "mailto", "mailtos", "discord", "tgram", "msteams", "json", "jsons", "ntfy", "pover")
+
+_log: Final = logging.getLogger("apprise")
+
+
+def validate(url: str) -> str | None:
+    """What is wrong with a receiver's URL, as one line without secrets; None if apprise accepts it. Sends nothing."""
+    scheme = urlsplit(url).scheme.lower() if "://" in url else ""
+    if not scheme:
+        return "not a URL: write the service, ://, and its address, such as mailto://user:password@example.com"
+    known = NotificationManager().schemas()
+    with LogCapture(level=logging.WARNING, fmt="%(message)s") as said:
+        service = Apprise.instantiate(url, asset=_asset())
+    if service is not None:
+        return None
+    if scheme not in known:
+        near = get_close_matches(scheme, known, 3) or _EXAMPLES
+        return f"no service of the kind {scheme}://; apprise knows {', '.join(near)} and {len(known) - len(near)} more"
+    reasons = _redacted(said.getvalue().splitlines(), _parts(url))
+    return (
+        f"apprise cannot use this {scheme}:// address: {'; '.join(reasons) or 'a part of it is missing or malformed'}"
+    )
+
+
+def verdict(result: AppriseResult | None, said: Iterable[str]) -> Verdict:
+    """Whether an attempt worked, and if not, whether trying again may help.
+
+    apprise tells success from failure; the cause is only in its log: HTTP services say ``error=404``, mail servers answer
+    ``(535, b'...')``. Refused for good are HTTP 4xx except 408, 425 and 429, and SMTP 5xx; all else may pass.
+    """
+    if result is not None and result.status is AppriseResultStatus.SUCCESS:
+        return Verdict.DELIVERED
+    if result is not None and result.status is AppriseResultStatus.NOMATCH:
+        return Verdict.FATAL
+    codes = [(int(found[1]), False) for line in said for found in [_HTTP_ERROR.search(line)] if found]
+    codes += [(int(found[1]), True) for line in said for found in [_SMTP_ERROR.search(line)] if found]
+    refused = [
+        code >= 500 if smtp else 400 <= code < 500 and code not in _TRY_AGAIN  # noqa: PLR2004 - the protocols' own classes
+        for code, smtp in codes
+    ]
+    return Verdict.FATAL if refused and all(refused) else Verdict.TRANSIENT
+
+
+class AppriseSender:
+    """Sends to one receiver's apprise URLs. `deadline`: seconds an attempt may take.
+
+    Raises ValueError with :func:`validate`'s text for a URL that cannot be used.
+    """
+
+    def __init__(self, urls: Sequence[str], deadline: float = 30.0, zone: ZoneInfo = values.NEW_YORK) -> None:
+        # Its lines are kept with the attempt they belong to, where they are cleared of secrets; they go nowhere else.
+        _log.setLevel(logging.DEBUG)
+        _log.propagate = False
+        self._pool = ThreadPoolExecutor(_THREADS * max(1, len(urls)), thread_name_prefix="notify")
+        self._targets = FanOut([_Address(url, self._pool, deadline, zone) for url in urls])
+
+    @property
+    def target(self) -> str:
+        """Services and hosts, without secrets."""
+        return self._targets.target
+
+    async def send(self, notification: Notification) -> Delivery:
+        """Try once, at all URLs that do not have the message yet."""
+        return await self._targets.send(notification)
+
+    async def close(self) -> None:
+        """Let the threads end with what they are doing; attempts not begun are dropped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Address:
+    """One URL. An attempt that outlived its deadline goes on in its thread; a retry waits for it and does not send a second time."""
+
+    def __init__(self, url: str, pool: ThreadPoolExecutor, deadline: float, zone: ZoneInfo) -> None:
+        error = validate(url)
+        service = Apprise.instantiate(url, asset=_asset())
+        if error is not None or service is None:
+            raise ValueError(error or "apprise cannot use this address")
+        self._url = url
+        self._service = service
+        self._pool = pool
+        self._deadline = deadline
+        self._zone = zone
+        self._secrets = _secrets(url, service)
+        self._late: OrderedDict[str, Future[Delivery]] = OrderedDict()
+        self.target = _public(url, service, self._secrets)
+
+    async def send(self, notification: Notification) -> Delivery:
+        attempt = self._late.pop(notification.key, None)
+        if attempt is None or attempt.cancelled():
+            try:
+                attempt = self._pool.submit(self._attempt, notification)
+            except RuntimeError as error:  # the pool is closed: the daemon is stopping
+                return Delivery(Verdict.TRANSIENT, f"{self.target}: {error}")
+        done, _ = await asyncio.wait([asyncio.wrap_future(attempt)], timeout=self._deadline)
+        if done:
+            return done.pop().result()
+        self._late[notification.key] = attempt
+        while len(self._late) > _UNCLEAR:
+            self._late.popitem(last=False)
+        return Delivery(Verdict.TRANSIENT, f"{self.target}: no answer within {self._deadline:g} s")
+
+    async def close(self) -> None:
+        """The pool is the receiver's."""
+
+    def _attempt(self, notification: Notification) -> Delivery:
+        """In a thread of the receiver. Never raises: an error of a plugin is an outcome."""
+        try:
+            service = self._prepared(notification)
+            message = render(notification, self._zone)
+            html = service.resolve_format(NotifyFormat.HTML) is NotifyFormat.HTML and isinstance(service, NotifyEmail)
+            apprise = Apprise(asset=_asset())
+            apprise.add(service)
+            result = apprise.notify(
+                body=message.html if html else message.text,
+                title=message.title,
+                notify_type=NotifyType.SUCCESS
+                if notification.kind is Kind.RESOLVED
+                else _TYPES.get(notification.severity, NotifyType.WARNING),
+                body_format=NotifyFormat.HTML if html else NotifyFormat.TEXT,
+                log_level=logging.DEBUG,
+            )
+            said = [entry.message for entry in result.logs() if _telling(entry.level, entry.message)]
+        except Exception as error:  # noqa: BLE001 - plugins are third-party code that may raise anything
+            return Delivery(Verdict.TRANSIENT, self._detail([f"{type(error).__name__}: {error}"]))
+        return Delivery(verdict(result, said), self._detail(said))
+
+    def _prepared(self, notification: Notification) -> NotifyBase:
+        """The service for this message.
+
+        Webhooks and mails are made anew with the message's own fields in them, the user's own coming first. Others are kept, since
+        apprise spaces messages to them by the time of the object's last one.
+        """
+        if not isinstance(self._service, NotifyJSON | NotifyEmail):
+            return self._service
+        service = Apprise.instantiate(self._url, asset=_asset())
+        if isinstance(service, NotifyJSON):
+            service.payload_extras = {**payload(notification), **service.payload_extras}
+        elif isinstance(service, NotifyEmail):
+            service.headers = {
+                "X-Rotation-Key": notification.key,
+                "X-Rotation-Episode": notification.episode,
+                "X-Rotation-State": str(notification.kind),
+                **service.headers,
+            }
+        return service or self._service
+
+    def _detail(self, said: Iterable[str]) -> str:
+        lines = _redacted(said, self._secrets)
+        return f"{self.target}: {'; '.join(dict.fromkeys(lines)) or 'accepted'}"[:_DETAIL_LIMIT]
+
+
+def _asset() -> AppriseAsset:
+    """No time-outs of apprise's own (they move the send to a pool of its own), no files, no network beyond the send."""
+    return AppriseAsset(
+        service_timeout=0,
+        storage_mode=PersistentStoreMode.MEMORY,
+        pgp_autogen=False,
+        pem_autogen=False,
+        app_id="Rotation Monitor",
+        app_desc="Rotation Monitor",
+        app_url="",
+    )
+
+
+def _telling(level: str, message: str) -> bool:
+    """Warnings, and those debug lines that carry the service's own answer."""
+    return level in {"WARNING", "ERROR", "CRITICAL"} or message.startswith(("Socket Exception", "Response Details"))
+
+
+def _parts(url: str) -> set[str]:
+    """Everything in a URL that could be a secret: each piece of it, encoded and not, except the scheme."""
+    pieces = re.split(r"[/:@?&=#,+]", url.partition("://")[2])
+    return {text for piece in pieces for text in (piece, unquote(piece)) if len(text) >= _SHORTEST_SECRET}
+
+
+def _secrets(url: str, service: NotifyBase) -> set[str]:
+    """The pieces that apprise does not show in the URL it makes for logs, and those of headers and payloads, which it does."""
+    public = service.url(privacy=True).partition("?")[0]
+    host = urlsplit(url).hostname or ""
+    return {
+        part for part in _parts(url) if (part not in public or isinstance(service, NotifyJSON)) and part not in host
+    }
+
+
+def _public(url: str, service: NotifyBase, secrets: set[str]) -> str:
+    """``E-Mail mailto://user:****@smtp.example.com``: apprise's own masking, without the query, which it masks in part only."""
+    shown = service.url(privacy=True).partition("?")[0].rstrip("/")
+    if isinstance(service, NotifyJSON):  # its path may be the secret: https://hooks.example.com/T000/B000/XXXX
+        parts = urlsplit(url)
+        shown = f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+    return _redacted([f"{service.service_name} {unquote(shown)}"], secrets)[0]
+
+
+def _redacted(lines: Iterable[str], secrets: set[str]) -> list[str]:
+    cleared = []
+    for line in lines:
+        text = line
+        for secret in sorted(secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        if text.strip():
+            cleared.append(" ".join(text.split()))
+    return cleared

@@ -1,0 +1,41 @@
+"""From a receiver's addresses in the configuration to the sender that serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TextIO
+from zoneinfo import ZoneInfo
+
+from monitor.notify import apprise_sender, console, values
+from monitor.notify.apprise_sender import AppriseSender
+from monitor.notify.console import ConsoleSender
+from monitor.notify.sender import FanOut, Sender
+
+
+def validate(url: str) -> str | None:
+    """What is wrong with a receiver's URL, as one line without secrets; None if it can be used."""
+    return console.validate(url) if _is_console(url) else apprise_sender.validate(url)
+
+
+def open_receiver(
+    urls: Sequence[str],
+    *,
+    deadline: float = 30.0,
+    stream: TextIO | None = None,
+    zone: ZoneInfo = values.NEW_YORK,
+) -> Sender:
+    """The sender of one receiver; `stream` is where ``console://`` prints (standard output unless given).
+
+    Raises ValueError, with :func:`validate`'s text, for a URL that cannot be used.
+    """
+    if not urls:
+        raise ValueError("a receiver needs at least one URL; console:// prints to the terminal")
+    others = [url for url in urls if not _is_console(url)]
+    senders: list[Sender] = [ConsoleSender(stream, zone)] if len(others) < len(urls) else []
+    if others:
+        senders.append(AppriseSender(others, deadline, zone))
+    return senders[0] if len(senders) == 1 else FanOut(senders)
+
+
+def _is_console(url: str) -> bool:
+    return url.partition(":")[0].lower() == console.SCHEME

@@ -1,0 +1,155 @@
+"""A notification as a title, a plain text and an HTML body.
+
+Both bodies are made of the same lines, ``Name: value``, whose names are stable: programs read them from mails. The HTML
+keeps them one a line, so that mail services which turn it back into text give the same lines again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from monitor.notify import values
+from monitor.notify.message import Kind, Notification
+from monitor.notify.templates import clipped
+
+_TITLE_LIMIT: Final = 200
+_MOST: Final = 40
+"""Expressions and prices shown; a universe of hundreds would make a mail nobody reads. The page shows all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a service is given. `text` and `html` say the same."""
+
+    title: str
+    text: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    title: str
+    lines: tuple[str, ...]
+
+
+def render(notification: Notification, zone: ZoneInfo = values.NEW_YORK) -> Rendered:
+    """The message in the forms services take; `zone` is the exchange's."""
+    facts = [f"{name}: {_one_line(value)}" for name, value in _facts(notification, zone)]
+    sections = [section for section in _sections(notification, zone) if section.lines]
+    key = f"key: {notification.key}"
+    text = [notification.summary, "", *facts]
+    html = [f"<p><b>{escape(notification.summary)}</b></p>", _paragraph(facts)]
+    for section in sections:
+        text += ["", f"{section.title}:", *(f"  {line}" for line in section.lines)]
+        html.append(_paragraph([f"{section.title}:", *section.lines]))
+    text += ["", key, ""]
+    html.append(_paragraph([key]))
+    return Rendered(title=title(notification), text="\n".join(text), html="\n".join(html))
+
+
+def title(notification: Notification) -> str:
+    """One line: ``[FIRING] small-caps-lead: Small caps lead by 412bp``."""
+    summary = _one_line(notification.summary)
+    name = _name(notification)
+    head = f"[{notification.kind.upper()}]"
+    return clipped(f"{head} {summary}" if summary.startswith(name) else f"{head} {name}: {summary}", _TITLE_LIMIT)
+
+
+def payload(notification: Notification) -> dict[str, Any]:
+    """The fields a program reads from a webhook, beside the text. Times are RFC 3339 UTC, numbers are in base units."""
+    return {
+        "key": notification.key,
+        "episode": notification.episode,
+        "state": str(notification.kind),
+        "sequence": notification.sequence,
+        "receiver": notification.receiver,
+        "alert": notification.alert,
+        "member": notification.member,
+        "severity": notification.severity,
+        "at": values.utc(notification.at),
+        "started": values.utc(notification.started_at),
+        "duration_seconds": _duration_ns(notification) / 1e9,
+        "reason": notification.reason,
+        "value": notification.value,
+        "value_type": notification.value_type,
+        "value_text": values.shown(notification.value, notification.value_type),
+        "summary": notification.summary,
+        "labels": dict(notification.labels),
+        "annotations": dict(notification.annotations),
+        "evidence": dict(notification.evidence),
+    }
+
+
+def _facts(notification: Notification, zone: ZoneInfo) -> Iterable[tuple[str, str]]:
+    yield "State", str(notification.kind)
+    yield "Alert", notification.alert
+    if notification.member:
+        yield "Member", notification.member
+    yield "Severity", notification.severity
+    yield "Episode", notification.episode
+    yield "Reason", notification.reason
+    if notification.labels:
+        yield "Labels", ", ".join(f"{name}={value}" for name, value in sorted(notification.labels.items()))
+    yield "At", _both(notification.at, zone)
+    yield "Started", _both(notification.started_at, zone)
+    if notification.kind is Kind.RESOLVED:
+        yield "Duration", values.span(_duration_ns(notification))
+    threshold = notification.evidence.get("threshold") or {}
+    if notification.value is not None:
+        yield "Value", values.shown(notification.value, notification.value_type, like=threshold.get("level"))
+    if threshold:
+        kind, level, seen = str(threshold.get("type", "")), threshold.get("level"), threshold.get("value")
+        yield "Threshold", f"{threshold.get('expr')} {threshold.get('op')} {values.shown(level, kind, like=seen)}"
+        if values.number(threshold.get("distance")) is not None:
+            yield "Distance", f"{values.shown(threshold['distance'], kind)} from the threshold"
+
+
+def _sections(notification: Notification, zone: ZoneInfo) -> Iterable[_Section]:
+    for name, text in sorted(notification.annotations.items()):
+        yield _Section(_one_line(name).capitalize(), tuple(line.strip() for line in text.splitlines() if line.strip()))
+    expressions = [
+        f"{entry.get('expr')} = {values.shown(entry.get('value'), str(entry.get('type', '')))}"
+        for entry in notification.evidence.get("expressions") or ()
+    ]
+    yield _Section("Evidence", _limited(expressions))
+    prices: Mapping[str, Mapping[str, Any]] = notification.evidence.get("prices") or {}
+    yield _Section("Prices", _limited([_price(symbol, prices[symbol], zone) for symbol in sorted(prices)]))
+
+
+def _price(symbol: str, entry: Mapping[str, Any], zone: ZoneInfo) -> str:
+    ts = entry.get("ts")
+    known = isinstance(ts, int) and ts > 0
+    return f"{symbol} {values.px(entry.get('price'))}" + (
+        f" at {_both(ts, zone)}" if known and isinstance(ts, int) else ""
+    )
+
+
+def _limited(lines: list[str]) -> tuple[str, ...]:
+    more = len(lines) - _MOST
+    shown = [_one_line(line) for line in lines[:_MOST]]
+    return (*shown, f"and {more} more") if more > 0 else tuple(shown)
+
+
+def _both(ts: int, zone: ZoneInfo) -> str:
+    """Exchange time and UTC."""
+    return f"{values.local(ts, zone)} ({values.utc(ts)})"
+
+
+def _duration_ns(notification: Notification) -> int:
+    return max(0, notification.at - notification.started_at)
+
+
+def _name(notification: Notification) -> str:
+    return f"{notification.alert}[{notification.member}]" if notification.member else notification.alert
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _paragraph(lines: Iterable[str]) -> str:
+    return "<p>" + "<br/>\n".join(escape(line) for line in lines) + "</p>"

@@ -1,0 +1,89 @@
+"""The seam between the outbox and whatever carries a message."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from monitor.notify.message import Notification
+
+_REMEMBERED: Final = 10_000
+
+
+class Verdict(StrEnum):
+    """What came of an attempt."""
+
+    DELIVERED = "delivered"
+    TRANSIENT = "transient"
+    """Trying again may help: no answer, busy, over a limit."""
+    FATAL = "fatal"
+    """The service refused the message or the credentials; trying again is unlikely to help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An attempt's outcome; `detail` is what the service said, without secrets."""
+
+    verdict: Verdict
+    detail: str = ""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the message arrived."""
+        return self.verdict is Verdict.DELIVERED
+
+
+class Sender(Protocol):
+    """Carries messages to one receiver."""
+
+    @property
+    def target(self) -> str:
+        """Where messages go, without secrets: for logs and the page."""
+
+    async def send(self, notification: Notification) -> Delivery:
+        """Try once, within the sender's deadline. Never raises for what the service does."""
+
+    async def close(self) -> None:
+        """Let go of threads and connections; does not wait for attempts under way."""
+
+
+class FanOut:
+    """One receiver with several targets: delivered when every target has it.
+
+    A target that already has a message is not sent it again when another target's failure makes the outbox retry.
+    """
+
+    def __init__(self, senders: Sequence[Sender]) -> None:
+        self._senders = tuple(senders)
+        self._have: OrderedDict[str, set[int]] = OrderedDict()
+
+    @property
+    def target(self) -> str:
+        """All targets."""
+        return ", ".join(sender.target for sender in self._senders)
+
+    async def send(self, notification: Notification) -> Delivery:
+        """Send to every target that does not have the message yet. Fatal only if every failure is."""
+        have = self._have.setdefault(notification.key, set())
+        self._have.move_to_end(notification.key)
+        while len(self._have) > _REMEMBERED:
+            self._have.popitem(last=False)
+        missing = [index for index in range(len(self._senders)) if index not in have]
+        outcomes = await asyncio.gather(*(self._senders[index].send(notification) for index in missing))
+        failed = [outcome for outcome in outcomes if not outcome.delivered]
+        have.update(index for index, outcome in zip(missing, outcomes, strict=True) if outcome.delivered)
+        detail = "; ".join(dict.fromkeys(outcome.detail for outcome in failed or outcomes if outcome.detail))
+        if not failed:
+            del self._have[notification.key]
+            return Delivery(Verdict.DELIVERED, detail)
+        fatal = all(outcome.verdict is Verdict.FATAL for outcome in failed)
+        return Delivery(Verdict.FATAL if fatal else Verdict.TRANSIENT, detail)
+
+    async def close(self) -> None:
+        """Close every target."""
+        for sender in self._senders:
+            await sender.close()
