@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rules.ast import Sessions, Since, Window
+from rules.ast import Call, Comparison, Instrument, Literal, Sessions, Since, Type, Window
+from rules.ruleset import AlertRule, Formula, Hours, NoData, OnClose, Severity, Source
 from rules.view import Floats, View
 
 SECOND = 1_000_000_000
@@ -115,3 +116,39 @@ class Tables(View):
     def at_minute(self, back: int) -> View:
         time, prices = self.past_minutes[-back]
         return replace(self, now_prices=prices, time=time, past_minutes=self.past_minutes[:-back])
+
+
+MAX_GAP = 90 * MINUTE
+PRICES = {"T": 11.0, "H": 7.0, "F": 4.0, "U": np.nan}
+
+
+def level(op: str, limit: float) -> Formula:
+    price = Call("price", (Instrument("A"),), Type.PRICE)
+    return Formula("", Comparison(op, price, Literal(limit, Type.PRICE)))
+
+
+def rule(for_ns=0, keep=0, *, until=True, on_close=OnClose.FREEZE, no_data=NoData.KEEP, no_data_for=0) -> AlertRule:
+    return AlertRule(
+        name="r",
+        when=level(">", 10),
+        until=level("<", 5) if until else None,
+        value=None,
+        each=None,
+        for_ns=for_ns,
+        keep_firing_for_ns=keep,
+        severity=Severity.WARNING,
+        labels={},
+        annotations={},
+        hours=Hours.REGULAR,
+        on_close=on_close,
+        no_data=no_data,
+        no_data_for_ns=no_data_for,
+        notify=None,
+        repeat=None,
+        group="g",
+        source=Source("r.yaml", 1),
+    )
+
+
+def view(at: int, verdict: str) -> Tables:
+    return Tables(("A",), np.full((3, 1), 10.0), np.array([PRICES[verdict]]), at)
