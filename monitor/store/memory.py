@@ -1,0 +1,261 @@
+"""A store in memory, for tests and backtests: the same contract, nothing survives the process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+from monitor.store.base import (
+    BarChunk,
+    Checkpoint,
+    Commit,
+    JournalEntry,
+    JournalId,
+    LeaseLost,
+    OutboxEntry,
+    StoreRefused,
+    StoreUnavailable,
+)
+from monitor.store.keys import stream_ids
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A notification in the outbox; `since` is the monotonic time (seconds) it was last handed out, None before the first."""
+
+    fields: dict[str, bytes]
+    deliveries: int = 0
+    since: float | None = None
+
+
+@dataclass
+class MemoryServer:
+    """What a server would hold. Several stores may share one, as daemons share a server; `available` False takes it away from all.
+
+    `clock` (monotonic seconds) tells how long a notification has been out for delivery.
+    """
+
+    available: bool = True
+    clock: Callable[[], float] = time.monotonic
+    leader: str = ""
+    last: JournalId | None = None
+    journal: list[JournalEntry] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
+    bars: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    instances: dict[str, bytes] = field(default_factory=dict)
+    transitions: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
+    quotes: dict[str, dict[str, str]] = field(default_factory=dict)
+    outbox: dict[str, Waiting] = field(default_factory=dict)
+    dead: list[dict[str, bytes]] = field(default_factory=list)
+    notified: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class MemoryStore:
+    """The contract of :class:`~monitor.store.base.Store` on a :class:`MemoryServer`, its own unless one is given."""
+
+    def __init__(
+        self,
+        server: MemoryServer | None = None,
+        *,
+        transitions_kept: int = 20_000,
+        dead_kept: int = 10_000,
+        outcomes_kept: int = 20_000,
+    ) -> None:
+        self.server = server or MemoryServer()
+        self._transitions_kept = transitions_kept
+        self._dead_kept = dead_kept
+        self._outcomes_kept = outcomes_kept
+        self._lease = ""
+        self._acknowledged: JournalId | None = None
+
+    async def open(self) -> None:
+        """Nothing to connect to; the server must be there."""
+        self._there()
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def ping(self) -> None:
+        """Return if the server is there."""
+        self._there()
+
+    async def acquire(self, owner: str) -> int:
+        """Take the lease from whoever holds it; the new epoch."""
+        server = self._there()
+        epoch = int(server.leader.partition(":")[0] or 0) + 1
+        self._lease = server.leader = f"{epoch}:{owner}"
+        return epoch
+
+    # Commits and the journal
+
+    async def commit(self, commits: Sequence[Commit]) -> None:
+        """Make the commits, in order."""
+        self._held()
+        for commit in commits:
+            self._commit(commit)
+            self._acknowledged = commit.entry.id
+
+    def _commit(self, commit: Commit) -> None:
+        server, journal_id = self.server, commit.entry.id
+        if server.last is not None and _order(journal_id) <= _order(server.last):
+            return
+        if self._acknowledged is not None and (server.last is None or _order(server.last) < _order(self._acknowledged)):
+            raise StoreRefused(
+                f"the journal ends at {server.last} and {self._acknowledged} must come before {journal_id}"
+            )
+        if not commit.entry.fields:
+            raise StoreRefused(f"journal entry {journal_id} has no fields")
+        transition_ids = stream_ids(journal_id, len(commit.transitions))
+        outbox_ids = stream_ids(journal_id, len(commit.outbox))
+        server.last = journal_id
+        server.journal.append(JournalEntry(journal_id, dict(commit.entry.fields)))
+        for name, data in commit.instances.items():
+            if data is None:
+                server.instances.pop(name, None)
+            else:
+                server.instances[name] = data
+        server.transitions += zip(transition_ids, map(dict, commit.transitions), strict=True)
+        del server.transitions[: -self._transitions_kept]
+        server.outbox.update({i: Waiting(dict(f)) for i, f in zip(outbox_ids, commit.outbox, strict=True)})
+        for symbol, fields in commit.quotes.items():
+            if fields:
+                server.quotes.setdefault(symbol, {}).update(fields)
+        if outbox_ids:
+            server.changed.set()
+
+    async def last_journal_id(self) -> JournalId | None:
+        """The newest position ever used."""
+        return self._there().last
+
+    async def journal(self, after: JournalId | None) -> AsyncIterator[JournalEntry]:
+        """Entries later than `after`, oldest first; also those that are added meanwhile."""
+        position = _order(after) if after else (-1, -1)
+        while True:
+            entry = next((e for e in self._there().journal if _order(e.id) > position), None)
+            if entry is None:
+                return
+            position = _order(entry.id)
+            yield entry
+
+    async def trim_journal(self, before_ms: int) -> None:
+        """Forget entries older than `before_ms`, but none that the checkpoint does not cover."""
+        server = self._there()
+        if server.checkpoint is not None:
+            oldest_kept = min((before_ms, 0), _order(server.checkpoint.covers))
+            server.journal = [entry for entry in server.journal if _order(entry.id) >= oldest_kept]
+
+    # Checkpoint and bars
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Frames, position and bars in one step. One older than the stored one is passed over."""
+        server = self._held()
+        if server.checkpoint is not None and _order(checkpoint.covers) < _order(server.checkpoint.covers):
+            return
+        server.checkpoint = Checkpoint(covers=checkpoint.covers, frames=dict(checkpoint.frames))
+        for replaced in checkpoint.replaces:
+            server.bars.pop(replaced, None)
+        server.bars.update({(chunk.resolution, chunk.name): chunk.data for chunk in checkpoint.bars})
+
+    async def load_checkpoint(self) -> Checkpoint | None:
+        """The last checkpoint, without bars."""
+        return self._there().checkpoint
+
+    async def save_bars(self, chunks: Sequence[BarChunk]) -> None:
+        """Write chunks; those of the same name are replaced."""
+        self._there().bars.update({(chunk.resolution, chunk.name): chunk.data for chunk in chunks})
+
+    async def bar_chunks(self, resolution: str, since: str = "") -> list[str]:
+        """Names of the stored chunks from `since` on, oldest first."""
+        names = (name for stored, name in self._there().bars if stored == resolution)
+        return sorted((name for name in names if name.encode() >= since.encode()), key=str.encode)
+
+    async def load_bars(self, resolution: str, names: Sequence[str]) -> list[BarChunk]:
+        """The named chunks that are stored."""
+        bars = self._there().bars
+        return [BarChunk(resolution, name, bars[resolution, name]) for name in names if (resolution, name) in bars]
+
+    async def drop_bars(self, resolution: str, names: Sequence[str]) -> None:
+        """Remove chunks."""
+        for name in names:
+            self._there().bars.pop((resolution, name), None)
+
+    # Alerts
+
+    async def instances(self) -> dict[str, bytes]:
+        """All alert instances."""
+        return dict(self._there().instances)
+
+    async def transitions(self, limit: int, episode: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
+        """The newest transitions, newest first; those whose field ``episode`` is the given one."""
+        newest_first = reversed(self._there().transitions)
+        return [t for t in newest_first if episode is None or t[1].get("episode") == episode.encode()][:limit]
+
+    # The outbox
+
+    async def take_outbox(self, consumer: str, count: int, block_ms: int) -> list[OutboxEntry]:
+        """New notifications, waiting up to `block_ms` for the first."""
+        try:
+            async with asyncio.timeout(block_ms / 1000):
+                while not any(waiting.since is None for waiting in self._there().outbox.values()):
+                    self.server.changed.clear()
+                    await self.server.changed.wait()
+        except TimeoutError:
+            pass
+        new = [stream_id for stream_id, waiting in self._there().outbox.items() if waiting.since is None]
+        return [self._hand_out(stream_id) for stream_id in new[:count]]
+
+    async def pending_outbox(self, consumer: str, count: int, idle_ms: int) -> list[OutboxEntry]:
+        """Notifications handed out and not settled for `idle_ms`."""
+        server = self._there()
+        latest = server.clock() - idle_ms / 1000
+        idle = [i for i, waiting in server.outbox.items() if waiting.since is not None and waiting.since <= latest]
+        return [self._hand_out(stream_id) for stream_id in idle[:count]]
+
+    def _hand_out(self, stream_id: str) -> OutboxEntry:
+        waiting = self.server.outbox[stream_id]
+        waiting.deliveries += 1
+        waiting.since = self.server.clock()
+        return OutboxEntry(stream_id, waiting.deliveries, dict(waiting.fields))
+
+    async def settle_outbox(self, entry: OutboxEntry, key: str, outcome: bytes, *, dead: bool) -> None:
+        """Take the notification out of the outbox, note its outcome, keep it among the dead where it was given up."""
+        server = self._there()
+        removed = server.outbox.pop(entry.id, None)
+        server.notified.pop(key, None)
+        server.notified[key] = outcome
+        while len(server.notified) > self._outcomes_kept:
+            server.notified.popitem(last=False)
+        if dead and removed is not None:
+            server.dead.append({**entry.fields, "outcome": outcome})
+            del server.dead[: -self._dead_kept]
+
+    async def notified(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Outcomes of those keys that have one."""
+        outcomes = self._there().notified
+        return {key: outcomes[key] for key in keys if key in outcomes}
+
+    async def outbox_depth(self) -> tuple[int, int]:
+        """Notifications waiting, and dead ones."""
+        server = self._there()
+        return len(server.outbox), len(server.dead)
+
+    def _there(self) -> MemoryServer:
+        if not self.server.available:
+            raise StoreUnavailable("the memory store is switched off")
+        return self.server
+
+    def _held(self) -> MemoryServer:
+        server = self._there()
+        if not self._lease:
+            raise LeaseLost("this process has not taken the lease: acquire() comes before the first write")
+        if server.leader != self._lease:
+            raise LeaseLost(f"the lease is {server.leader or 'gone'}, not {self._lease}")
+        return server
+
+
+def _order(position: JournalId) -> tuple[int, int]:
+    return position.ms, position.sequence

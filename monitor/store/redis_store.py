@@ -1,0 +1,326 @@
+"""The store on a Valkey or Redis server (6.2 or newer): keys in, commands out, replies back as the types of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from monitor.store.base import (
+    BarChunk,
+    Checkpoint,
+    Commit,
+    JournalEntry,
+    JournalId,
+    LeaseLost,
+    OutboxEntry,
+    StoreRefused,
+)
+from monitor.store.connection import Argument, Call, Reply, Script, Server
+from monitor.store.keys import GROUP, Keys, stream_ids
+
+OLDEST_VERSION: Final = (6, 2)
+CONNECTIONS: Final = 8
+COMMIT_GROUP_BYTES: Final = 4_000_000
+"""Commits sent in one go: enough to hide the line's latency, little enough to be done within the time-out."""
+PAGE_BYTES: Final = 4_000_000
+"""What one page of the journal should come to, near enough."""
+PAGE_ENTRIES: Final = 1_000
+IDLE_CONSUMER_MS: Final = 3_600_000
+"""After this long, a consumer that holds nothing belongs to a daemon that has ended."""
+
+_ACQUIRE: Final = Script.load("acquire")
+_CHECKPOINT: Final = Script.load("checkpoint")
+_COMMIT: Final = Script.load("commit")
+_OUTBOX_GROUP: Final = Script.load("outbox_group")
+_SETTLE: Final = Script.load("settle")
+
+
+class RedisStore:
+    """The contract of :class:`~monitor.store.base.Store`, on a server at a ``redis://``, ``rediss://`` or ``unix://`` URL.
+
+    `timeout` (seconds) bounds every call. `transitions_kept`, `dead_kept` and `outcomes_kept` bound what would otherwise grow for ever;
+    streams keep up to one block of entries more. A notification waits in the outbox until it is settled, however long that is.
+    """
+
+    def __init__(  # noqa: PLR0913 - each bound is a decision of its own
+        self,
+        url: str,
+        *,
+        keys: Keys | None = None,
+        timeout: float = 5.0,
+        transitions_kept: int = 20_000,
+        dead_kept: int = 10_000,
+        outcomes_kept: int = 20_000,
+    ) -> None:
+        self._keys = keys or Keys()
+        self._server = Server(url, timeout=timeout, connections=CONNECTIONS)
+        self._transitions_kept = transitions_kept
+        self._dead_kept = dead_kept
+        self._outcomes_kept = outcomes_kept
+        self._lease = ""
+        self._acknowledged: JournalId | None = None
+
+    async def open(self) -> None:
+        """Connect, refuse a server that cannot keep the contract, make the outbox's consumer group."""
+        _check_server(_info(await self._server.command("INFO")), self._server.where)
+        await self._make_group()
+
+    async def close(self) -> None:
+        """Let commands under way end and close the connections."""
+        await self._server.close()
+
+    async def ping(self) -> None:
+        """Return if the server answers."""
+        await self._server.command("PING")
+
+    async def acquire(self, owner: str) -> int:
+        """Take the lease from whoever holds it; the new epoch."""
+        epoch = int(await self._server.call(_ACQUIRE, Call([self._keys.leader], [owner])))
+        self._lease = f"{epoch}:{owner}"
+        return epoch
+
+    # Commits and the journal
+
+    async def commit(self, commits: Sequence[Commit]) -> None:
+        """Make the commits durable, in order.
+
+        Each names the one before it, so that one that fails is not overtaken, and a server that has lost commits it had acknowledged
+        is found out (StoreRefused) rather than written on.
+        """
+        self._need_lease()
+        for group in _groups(commits):
+            calls, previous = [], self._acknowledged
+            for commit in group:
+                calls.append(self._commit_call(commit, previous))
+                previous = commit.entry.id
+            await self._server.call_each(_COMMIT, calls)
+            self._acknowledged = previous
+
+    def _commit_call(self, commit: Commit, previous: JournalId | None) -> Call:
+        """The arguments of commit.lua."""
+        keys = self._keys
+        quotes = {symbol: fields for symbol, fields in commit.quotes.items() if fields}
+        kept = {name: data for name, data in commit.instances.items() if data is not None}
+        gone = [name for name, data in commit.instances.items() if data is None]
+        arguments: list[Argument] = [self._lease, str(previous or ""), str(commit.entry.id), self._transitions_kept]
+        for strings in (_flat(commit.entry.fields), _flat(kept), gone):
+            arguments += [len(strings), *strings]
+        for entries in (commit.transitions, commit.outbox):
+            arguments.append(len(entries))
+            for stream_id, fields in zip(stream_ids(commit.entry.id, len(entries)), entries, strict=True):
+                arguments += [stream_id, 2 * len(fields), *_flat(fields)]
+        for fields in quotes.values():
+            arguments += [2 * len(fields), *_flat(fields)]
+        return Call(
+            [keys.leader, keys.journal, keys.instances, keys.transitions, keys.outbox, *map(keys.quote, quotes)],
+            arguments,
+        )
+
+    async def last_journal_id(self) -> JournalId | None:
+        """The newest position ever used."""
+        if not await self._server.command("EXISTS", self._keys.journal):
+            return None
+        about = await self._server.command("XINFO", "STREAM", self._keys.journal)
+        return JournalId.parse(_pairs(about)["last-generated-id"].decode())
+
+    async def journal(self, after: JournalId | None) -> AsyncIterator[JournalEntry]:
+        """Entries later than `after`, oldest first, fetched a page at a time."""
+        start, count = (f"({after}" if after else "-"), 16
+        while True:
+            page = await self._server.command("XRANGE", self._keys.journal, start, "+", "COUNT", count)
+            for stream_id, fields in page:
+                yield JournalEntry(JournalId.parse(stream_id.decode()), _pairs(fields))
+            if len(page) < count:
+                return
+            start = f"({page[-1][0].decode()}"
+            size = sum(len(data) for _, fields in page for data in fields)
+            count = max(1, min(PAGE_ENTRIES, count * PAGE_BYTES // max(size, 1)))
+
+    async def trim_journal(self, before_ms: int) -> None:
+        """Forget entries older than `before_ms`, but none that the checkpoint does not cover."""
+        covers = await self._server.command("HGET", self._keys.checkpoint, "covers")
+        if covers is None:
+            return
+        oldest_kept = min(JournalId(before_ms, 0), JournalId.parse(covers.decode()), key=lambda i: (i.ms, i.sequence))
+        await self._server.command("XTRIM", self._keys.journal, "MINID", "=", str(oldest_kept))
+
+    # Checkpoint and bars
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Frames, position and bars in one step. One older than the stored one is passed over."""
+        self._need_lease()
+        keys = self._keys
+        names = [keys.leader, keys.checkpoint]
+        frames = _flat({f"frame:{name}": data for name, data in checkpoint.frames.items()})
+        arguments: list[Argument] = [self._lease, str(checkpoint.covers), len(frames), *frames, len(checkpoint.bars)]
+        written = {(chunk.resolution, chunk.name) for chunk in checkpoint.bars}
+        for chunk in checkpoint.bars:
+            names += [keys.bar_names(chunk.resolution), keys.bars(chunk.resolution, chunk.name)]
+            arguments += [chunk.name, chunk.data]
+        for resolution, name in checkpoint.replaces:
+            if (resolution, name) not in written:
+                names += [keys.bar_names(resolution), keys.bars(resolution, name)]
+                arguments.append(name)
+        await self._server.call(_CHECKPOINT, Call(names, arguments))
+
+    async def load_checkpoint(self) -> Checkpoint | None:
+        """The last checkpoint, without bars."""
+        stored = _pairs(await self._server.command("HGETALL", self._keys.checkpoint))
+        if not stored:
+            return None
+        frames = {name.removeprefix("frame:"): data for name, data in stored.items() if name.startswith("frame:")}
+        return Checkpoint(covers=JournalId.parse(stored["covers"].decode()), frames=frames)
+
+    async def save_bars(self, chunks: Sequence[BarChunk]) -> None:
+        """Write chunks; those of the same name are replaced."""
+        for chunk in chunks:
+            await self._server.pipeline(
+                [
+                    ["MULTI"],
+                    ["SET", self._keys.bars(chunk.resolution, chunk.name), chunk.data],
+                    ["ZADD", self._keys.bar_names(chunk.resolution), 0, chunk.name],
+                    ["EXEC"],
+                ]
+            )
+
+    async def bar_chunks(self, resolution: str, since: str = "") -> list[str]:
+        """Names of the stored chunks from `since` on, oldest first."""
+        names = await self._server.command(
+            "ZRANGEBYLEX", self._keys.bar_names(resolution), f"[{since}" if since else "-", "+"
+        )
+        return [name.decode() for name in names]
+
+    async def load_bars(self, resolution: str, names: Sequence[str]) -> list[BarChunk]:
+        """The named chunks that are stored."""
+        chunks = []
+        for name in names:
+            data = await self._server.command("GET", self._keys.bars(resolution, name))
+            if data is not None:
+                chunks.append(BarChunk(resolution, name, data))
+        return chunks
+
+    async def drop_bars(self, resolution: str, names: Sequence[str]) -> None:
+        """Remove chunks."""
+        if names:
+            await self._server.pipeline(
+                [
+                    ["MULTI"],
+                    ["DEL", *(self._keys.bars(resolution, name) for name in names)],
+                    ["ZREM", self._keys.bar_names(resolution), *names],
+                    ["EXEC"],
+                ]
+            )
+
+    # Alerts
+
+    async def instances(self) -> dict[str, bytes]:
+        """All alert instances."""
+        return _pairs(await self._server.command("HGETALL", self._keys.instances))
+
+    async def transitions(self, limit: int, episode: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
+        """The newest transitions, newest first; those whose field ``episode`` is the given one."""
+        found: list[tuple[str, dict[str, bytes]]] = []
+        end = "+"
+        while len(found) < limit:
+            page = await self._server.command("XREVRANGE", self._keys.transitions, end, "-", "COUNT", PAGE_ENTRIES)
+            entries = [(stream_id.decode(), _pairs(fields)) for stream_id, fields in page]
+            found += [(i, f) for i, f in entries if episode is None or f.get("episode") == episode.encode()]
+            if len(page) < PAGE_ENTRIES:
+                break
+            end = f"({entries[-1][0]}"
+        return found[:limit]
+
+    # The outbox
+
+    async def take_outbox(self, consumer: str, count: int, block_ms: int) -> list[OutboxEntry]:
+        """New notifications for this consumer, waiting for the first on a connection of its own."""
+        block = ["BLOCK", block_ms] if block_ms > 0 else []
+        command = ["XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, *block, "STREAMS", self._keys.outbox, ">"]
+        streams = await self._server.wait(*command, block_ms=block_ms)
+        entries = streams[0][1] if streams else []
+        return [OutboxEntry(stream_id.decode(), 1, _pairs(fields)) for stream_id, fields in entries]
+
+    async def pending_outbox(self, consumer: str, count: int, idle_ms: int) -> list[OutboxEntry]:
+        """Notifications handed out and not settled for `idle_ms`, claimed for this consumer."""
+        outbox = self._keys.outbox
+        waiting = await self._server.command("XPENDING", outbox, GROUP, "IDLE", idle_ms, "-", "+", count)
+        if not waiting:
+            return []
+        deliveries = {stream_id: times for stream_id, _, _, times in waiting}
+        claimed = await self._server.command("XCLAIM", outbox, GROUP, consumer, idle_ms, *deliveries)
+        return [
+            OutboxEntry(entry[0].decode(), deliveries[entry[0]] + 1, _pairs(entry[1]))
+            for entry in claimed
+            if entry is not None and entry[1] is not None
+        ]
+
+    async def settle_outbox(self, entry: OutboxEntry, key: str, outcome: bytes, *, dead: bool) -> None:
+        """Take the notification out of the outbox, note its outcome, keep it among the dead where it was given up."""
+        keys = self._keys
+        age = JournalId.parse(entry.id).ms
+        letter = _flat({**entry.fields, "outcome": outcome}) if dead else []
+        arguments = [GROUP, entry.id, age, key, outcome, self._outcomes_kept, self._dead_kept, *letter]
+        await self._server.call(_SETTLE, Call([keys.outbox, keys.notified, keys.notified_order, keys.dead], arguments))
+
+    async def notified(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Outcomes of those keys that have one."""
+        if not keys:
+            return {}
+        outcomes = await self._server.command("HMGET", self._keys.notified, *keys)
+        return {key: outcome for key, outcome in zip(keys, outcomes, strict=True) if outcome is not None}
+
+    async def outbox_depth(self) -> tuple[int, int]:
+        """Notifications waiting, and dead ones."""
+        waiting, dead = await self._server.pipeline([["XLEN", self._keys.outbox], ["XLEN", self._keys.dead]])
+        return waiting, dead
+
+    async def _make_group(self) -> None:
+        await self._server.call(_OUTBOX_GROUP, Call([self._keys.outbox], [GROUP, IDLE_CONSUMER_MS]))
+
+    def _need_lease(self) -> None:
+        if not self._lease:
+            raise LeaseLost("this process has not taken the lease: acquire() comes before the first write")
+
+
+def _flat(fields: Mapping[str, Argument]) -> list[Argument]:
+    """Names and values in turn."""
+    return [part for field in fields.items() for part in field]
+
+
+def _pairs(reply: Sequence[bytes]) -> dict[str, Reply]:
+    """The fields of a hash or an entry."""
+    return {reply[i].decode(): reply[i + 1] for i in range(0, len(reply), 2)}
+
+
+def _groups(commits: Iterable[Commit]) -> Iterator[list[Commit]]:
+    """The commits in runs of about :data:`COMMIT_GROUP_BYTES`."""
+    group: list[Commit] = []
+    size = 0
+    for commit in commits:
+        group.append(commit)
+        size += commit.size
+        if size >= COMMIT_GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _info(reply: bytes) -> dict[str, str]:
+    """The lines ``name:value`` of INFO."""
+    lines = (line.partition(":") for line in reply.decode(errors="replace").splitlines())
+    return {name: value for name, _, value in lines if value}
+
+
+def _check_server(info: Mapping[str, str], where: str) -> None:
+    """Refuse a server that is too old, or that would lose entries or split a step over nodes."""
+    version = info.get("redis_version", "0")
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
+        raise StoreRefused(f"{where}: version {version} is too old: Redis 6.2 or newer, or Valkey, is needed")
+    if info.get("cluster_enabled") == "1":
+        raise StoreRefused(f"{where}: a cluster cannot write the keys of one step together: use a single server")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if info.get("maxmemory", "0") != "0" and policy.startswith("allkeys"):
+        raise StoreRefused(
+            f"{where}: `maxmemory-policy {policy}` lets the server forget the journal: set it to noeviction"
+        )
