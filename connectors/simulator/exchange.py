@@ -115,12 +115,22 @@ class Exchange:
         Raises:
             OSError: the port is taken.
         """
-        server = await serve(
+        self._server = await serve(
             self._serve, "127.0.0.1", self.options.port, compression=None, close_timeout=1, server_header=None
         )
-        self._server = server
         self._player = asyncio.create_task(self._play(), name="simulated exchange")
-        return f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}{PATH}"
+        return self.url
+
+    @property
+    def url(self) -> str:
+        """Where it listens.
+
+        Raises:
+            RuntimeError: it was never started.
+        """
+        if self._server is None:
+            raise RuntimeError("the exchange has not been started")
+        return f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}{PATH}"
 
     async def finished(self) -> None:
         """Wait until the last session has been played.

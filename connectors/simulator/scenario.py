@@ -173,6 +173,8 @@ class Scenario:
             ValueError: more steps than seconds between open and close, or none.
             IndexError: there is no such session.
         """
+        if not 0 <= number < len(self.played):
+            raise IndexError(f"{self.name} plays {len(self.played)} sessions, counted from 0; there is no {number}")
         session = self.played[number]
         instants = _instants(session, steps)
         rng = np.random.default_rng([self.seed, number])
