@@ -1,7 +1,7 @@
 """Mail, chat and webhooks through apprise; the only module that knows it.
 
-apprise blocks for seconds and does not say why a send failed, except in its log. So each receiver has threads of its own, each
-attempt has a deadline, and the log lines of an attempt are kept (without secrets) as the answer of the service.
+apprise blocks for seconds and does not say why a send failed, except in its log. So each receiver has threads of its
+own, each attempt has a deadline, and the log lines of an attempt are kept, without secrets, as the service's answer.
 """
 
 from __future__ import annotations
@@ -35,13 +35,16 @@ _UNCLEAR: Final = 1_000
 _DETAIL_LIMIT: Final = 300
 _SHORTEST_SECRET: Final = 4
 _HTTP_ERROR: Final = re.compile(r"error=(\d{3})\b")
-_SMTP_ERROR: Final = re.compile(r"(?:Socket Exception: |refused: )\(?\{?.*?\b([45]\d\d)\b")
+_SMTP_ERROR: Final = re.compile(r"Socket Exception: .*?\((\d{3}), b|was refused: (\d{3}) ")
 _TRY_AGAIN: Final = frozenset({408, 425, 429})
-_NOISE: Final = ("Socket Exception: ",)
 _TYPES: Final = {"critical": NotifyType.FAILURE, "warning": NotifyType.WARNING, "info": NotifyType.INFO}
 _EXAMPLES: Final = ("slack", "mailto", "mailtos", "discord", "tgram", "msteams", "json", "jsons", "ntfy", "pover")
 
+# What it logs is kept with the attempt it belongs to, where it is cleared of secrets, and goes nowhere else.
 _log: Final = logging.getLogger("apprise")
+_log.addHandler(logging.NullHandler())
+_log.setLevel(logging.DEBUG)
+_log.propagate = False
 
 
 def validate(url: str) -> str | None:
@@ -49,15 +52,15 @@ def validate(url: str) -> str | None:
     scheme = urlsplit(url).scheme.lower() if "://" in url else ""
     if not scheme:
         return "not a URL: write the service, ://, and its address, such as mailto://user:password@example.com"
-    known = NotificationManager().schemas()
-    with LogCapture(level=logging.WARNING, fmt="%(message)s") as said:
+    known = NotificationManager().schemas()  # type: ignore[no-untyped-call]
+    with LogCapture(level=logging.WARNING, fmt="%(message)s") as said:  # type: ignore[no-untyped-call]
         service = Apprise.instantiate(url, asset=_asset())
     if service is not None:
         return None
     if scheme not in known:
         near = get_close_matches(scheme, known, 3) or _EXAMPLES
         return f"no service of the kind {scheme}://; apprise knows {', '.join(near)} and {len(known) - len(near)} more"
-    reasons = _redacted(said.getvalue().splitlines(), _parts(url))
+    reasons = _redacted((line for line in said.getvalue().splitlines() if " URL: " not in line), _parts(url))
     return (
         f"apprise cannot use this {scheme}:// address: {'; '.join(reasons) or 'a part of it is missing or malformed'}"
     )
@@ -66,15 +69,15 @@ def validate(url: str) -> str | None:
 def verdict(result: AppriseResult | None, said: Iterable[str]) -> Verdict:
     """Whether an attempt worked, and if not, whether trying again may help.
 
-    apprise tells success from failure; the cause is only in its log: HTTP services say ``error=404``, mail servers answer
-    ``(535, b'...')``. Refused for good are HTTP 4xx except 408, 425 and 429, and SMTP 5xx; all else may pass.
+    apprise tells success from failure; the cause is only in its log: HTTP services say ``error=404``, mail servers
+    answer ``(535, b'...')``. Refused for good are HTTP 4xx except 408, 425 and 429, and SMTP 5xx; all else may pass.
     """
     if result is not None and result.status is AppriseResultStatus.SUCCESS:
         return Verdict.DELIVERED
     if result is not None and result.status is AppriseResultStatus.NOMATCH:
         return Verdict.FATAL
     codes = [(int(found[1]), False) for line in said for found in [_HTTP_ERROR.search(line)] if found]
-    codes += [(int(found[1]), True) for line in said for found in [_SMTP_ERROR.search(line)] if found]
+    codes += [(int(found[1] or found[2]), True) for line in said for found in [_SMTP_ERROR.search(line)] if found]
     refused = [
         code >= 500 if smtp else 400 <= code < 500 and code not in _TRY_AGAIN  # noqa: PLR2004 - the protocols' own classes
         for code, smtp in codes
@@ -89,9 +92,6 @@ class AppriseSender:
     """
 
     def __init__(self, urls: Sequence[str], deadline: float = 30.0, zone: ZoneInfo = values.NEW_YORK) -> None:
-        # Its lines are kept with the attempt they belong to, where they are cleared of secrets; they go nowhere else.
-        _log.setLevel(logging.DEBUG)
-        _log.propagate = False
         self._pool = ThreadPoolExecutor(_THREADS * max(1, len(urls)), thread_name_prefix="notify")
         self._targets = FanOut([_Address(url, self._pool, deadline, zone) for url in urls])
 
@@ -110,7 +110,10 @@ class AppriseSender:
 
 
 class _Address:
-    """One URL. An attempt that outlived its deadline goes on in its thread; a retry waits for it and does not send a second time."""
+    """One URL.
+
+    An attempt that outlived its deadline goes on in its thread; a retry waits for it, and does not send a second time.
+    """
 
     def __init__(self, url: str, pool: ThreadPoolExecutor, deadline: float, zone: ZoneInfo) -> None:
         error = validate(url)
@@ -169,8 +172,8 @@ class _Address:
     def _prepared(self, notification: Notification) -> NotifyBase:
         """The service for this message.
 
-        Webhooks and mails are made anew with the message's own fields in them, the user's own coming first. Others are kept, since
-        apprise spaces messages to them by the time of the object's last one.
+        Webhooks and mails are made anew with the message's own fields in them, the user's own coming first. Others are
+        kept, since apprise spaces messages to them by the time of the object's last one.
         """
         if not isinstance(self._service, NotifyJSON | NotifyEmail):
             return self._service
@@ -211,26 +214,34 @@ def _telling(level: str, message: str) -> bool:
 
 def _parts(url: str) -> set[str]:
     """Everything in a URL that could be a secret: each piece of it, encoded and not, except the scheme."""
-    pieces = re.split(r"[/:@?&=#,+]", url.partition("://")[2])
+    place, _, query = url.partition("://")[2].partition("?")
+    pieces = re.split(r"[/:@#,]", place) + [value for pair in query.split("&") for value in pair.partition("=")[2:]]
     return {text for piece in pieces for text in (piece, unquote(piece)) if len(text) >= _SHORTEST_SECRET}
 
 
 def _secrets(url: str, service: NotifyBase) -> set[str]:
-    """The pieces that apprise does not show in the URL it makes for logs, and those of headers and payloads, which it does."""
-    public = service.url(privacy=True).partition("?")[0]
-    host = urlsplit(url).hostname or ""
+    """The pieces that apprise hides in the URL it makes for logs, and those of headers and payloads, which it shows."""
+    public = unquote(_masked(service))
+    host = _host(url)
     return {
         part for part in _parts(url) if (part not in public or isinstance(service, NotifyJSON)) and part not in host
     }
 
 
 def _public(url: str, service: NotifyBase, secrets: set[str]) -> str:
-    """``E-Mail mailto://user:****@smtp.example.com``: apprise's own masking, without the query, which it masks in part only."""
-    shown = service.url(privacy=True).partition("?")[0].rstrip("/")
+    """``E-Mail mailto://user:****@smtp.example.com``: as apprise masks it; without the query, masked in part only."""
+    shown = _masked(service).rstrip("/")
     if isinstance(service, NotifyJSON):  # its path may be the secret: https://hooks.example.com/T000/B000/XXXX
-        parts = urlsplit(url)
-        shown = f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+        shown = f"{urlsplit(url).scheme}://{_host(url)}"
     return _redacted([f"{service.service_name} {unquote(shown)}"], secrets)[0]
+
+
+def _masked(service: NotifyBase) -> str:
+    return str(service.url(privacy=True)).partition("?")[0]  # type: ignore[no-untyped-call]
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _redacted(lines: Iterable[str], secrets: set[str]) -> list[str]:

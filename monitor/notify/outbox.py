@@ -1,0 +1,293 @@
+"""From the store's outbox to the receivers: each notification is delivered at least once, or kept among the dead.
+
+A message carries its idempotency key, and is not sent again once the store has its outcome. Between the service's
+answer and the store's note of it lies the only moment in which a crash makes a message arrive twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from monitor import clock
+from monitor.notify import values
+from monitor.notify.lane import DeliveryPolicy, Lane, Message, OnFailing, Outcome, Watch
+from monitor.notify.message import Notification
+from monitor.notify.sender import Sender, Verdict
+from monitor.store.base import JournalId, LeaseLost, OutboxEntry, Store, StoreError
+
+_PAGE: Final = 500
+_BLOCK_MS: Final = 5_000
+_PAGE_IDLE_MS: Final = 1_000
+"""Reading a page of pending entries claims them, so those idle for longer than this are the next page."""
+_SWEEP_EVERY: Final = 60.0
+_REMEMBERED: Final = 10_000
+_STORE_WAIT: Final = (0.1, 2.0)
+"""Seconds between tries while the store is away: the first, and the most."""
+
+_POLICY: Final = DeliveryPolicy()
+
+_log = structlog.get_logger(__name__)
+
+OnOutcome = Callable[[str, str], None]
+"""Told of each attempt and end: receiver, and ``delivered``, ``failed``, ``refused``, ``dead`` or ``skipped``."""
+
+
+class Notifier:
+    """Delivers the outbox.
+
+    `consumer` names this process in the consumer group. `on_failing`: a receiver's attempts have begun to fail (its name,
+    what it said), or one worked again (its name, None). `now`: UTC nanoseconds, for the record of an outcome.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        senders: Mapping[str, Sender],
+        *,
+        consumer: str = "notifier",
+        policy: DeliveryPolicy = _POLICY,
+        on_outcome: OnOutcome = lambda _receiver, _outcome: None,
+        on_failing: OnFailing = lambda _receiver, _reason: None,
+        now: Callable[[], int] = clock.wall_ns,
+    ) -> None:
+        self._store = store
+        self._consumer = consumer
+        self._on_outcome = on_outcome
+        self._now = now
+        self._grace = policy.grace
+        self._lanes = {
+            receiver: Lane(
+                receiver,
+                sender,
+                policy,
+                watch=Watch(self._attempted, self._ended, on_failing),
+                chance=random.Random(),
+            )
+            for receiver, sender in senders.items()
+        }
+        self._mine: set[str] = set()
+        """Ids of entries being delivered or waiting to be settled: a second copy of one is passed over."""
+        self._flying: set[str] = set()
+        """Idempotency keys of messages in a lane."""
+        self._ends: OrderedDict[str, bytes] = OrderedDict()
+        """Outcomes by idempotency key: no message is sent twice by this process, whatever the store remembers."""
+        self._unsettled: deque[tuple[OutboxEntry, str, bytes, bool]] = deque()
+        self._to_settle = asyncio.Event()
+        self._direct: dict[str, asyncio.Future[Outcome]] = {}
+        self._sweep_at = 0.0
+
+    async def run(self) -> None:
+        """Deliver until cancelled; survives the store being away. Raises LeaseLost when another daemon took over."""
+        settling = asyncio.create_task(self._settle(), name="notify settle")
+        intake = asyncio.create_task(self._intake(), name="notify intake")
+        try:
+            done, _ = await asyncio.wait((settling, intake), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            intake.cancel()
+            await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+            settling.cancel()
+            await asyncio.gather(intake, settling, return_exceptions=True)
+            await self._settle_rest()
+            for end in self._direct.values():
+                end.set_result(Outcome(delivered=False, attempts=0, detail="the monitor was stopped"))
+
+    async def deliver_now(self, notifications: Sequence[Notification]) -> list[Outcome]:
+        """Send without the outbox, for what must be told while the store is away; each at most once in this process.
+
+        Returns when each is delivered or given up. Does not survive a crash.
+        """
+        waiting: list[asyncio.Future[Outcome]] = []
+        for notification in notifications:
+            lane = self._lanes.get(notification.receiver)
+            if lane is None:
+                _log.error("no such receiver", receiver=notification.receiver, key=notification.key)
+            elif notification.key not in self._ends and notification.key not in self._flying:
+                self._direct[notification.key] = asyncio.get_running_loop().create_future()
+                self._flying.add(notification.key)
+                lane.add(Message(notification))
+                waiting.append(self._direct[notification.key])
+        return [await end for end in waiting]
+
+    @property
+    def held(self) -> int:
+        """Messages in this process that are not done with."""
+        return sum(lane.held for lane in self._lanes.values())
+
+    def failing(self) -> dict[str, str]:
+        """Receivers whose last attempts failed, with where they send to."""
+        return {name: lane.sender.target for name, lane in self._lanes.items() if lane.failing}
+
+    # Reading the outbox
+
+    async def _intake(self) -> None:
+        """What an earlier process left comes first: it is older than anything new."""
+        wait, recovered = _STORE_WAIT[0], False
+        while True:
+            try:
+                if not recovered:
+                    await self._sweep(idle_ms=0)
+                    recovered = True
+                elif self._sweep_due():
+                    await self._sweep(_PAGE_IDLE_MS)
+                block_ms = _PAGE_IDLE_MS if self._parked() else _BLOCK_MS
+                await self._accept(await self._store.take_outbox(self._consumer, _PAGE, block_ms))
+                wait = _STORE_WAIT[0]
+            except LeaseLost:
+                raise
+            except StoreError as error:
+                _log.warning("outbox cannot be read", reason=str(error), retry_s=wait)
+                await asyncio.sleep(wait)
+                wait = min(_STORE_WAIT[1], wait * 2)
+                # An answer that was lost on the way leaves entries that are ours and that we know nothing of.
+                recovered = False
+
+    async def _sweep(self, idle_ms: int) -> None:
+        """Read again what was handed out and not settled for `idle_ms`, page by page, oldest first."""
+        self._sweep_at = asyncio.get_running_loop().time() + _SWEEP_EVERY
+        reached = (0, 0)
+        while True:
+            page = await self._store.pending_outbox(self._consumer, _PAGE, idle_ms)
+            await self._accept(page)
+            if len(page) < _PAGE or _order(page[-1]) <= reached:
+                return
+            reached = _order(page[-1])
+            idle_ms = _PAGE_IDLE_MS
+
+    def _sweep_due(self) -> bool:
+        return self._parked() or asyncio.get_running_loop().time() >= self._sweep_at
+
+    def _parked(self) -> bool:
+        """Whether entries that found no room may find it now."""
+        return any(lane.parked and lane.roomy for lane in self._lanes.values())
+
+    async def _accept(self, entries: Sequence[OutboxEntry]) -> None:
+        """Hand each entry to its receiver's lane, in order, except what is delivered already."""
+        fresh = [entry for entry in entries if entry.id not in self._mine]
+        known = await self._outcomes([entry.fields["key"].decode() for entry in fresh if "key" in entry.fields])
+        for entry in fresh:
+            try:
+                notification = Notification.decode(entry.fields)
+            except (KeyError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+                key = entry.fields.get("key", b"").decode(errors="replace") or f"undecodable:{entry.id}"
+                self._bury(entry, key, "", f"not a notification: {type(error).__name__}: {error}")
+                continue
+            if notification.key in known:
+                self._on_outcome(notification.receiver, "skipped")
+                self._mine.add(entry.id)
+                self._to_be_settled(entry, notification.key, known[notification.key], dead=False)
+            elif notification.key not in self._flying:  # a second copy is looked at again when the first has an outcome
+                self._place(entry, notification)
+
+    async def _outcomes(self, keys: Sequence[str]) -> dict[str, bytes]:
+        if not keys:
+            return {}
+        return {**await self._store.notified(keys), **{key: self._ends[key] for key in keys if key in self._ends}}
+
+    def _place(self, entry: OutboxEntry, notification: Notification) -> None:
+        lane = self._lanes.get(notification.receiver)
+        if lane is None:
+            known = ", ".join(sorted(self._lanes)) or "none"
+            self._bury(
+                entry,
+                notification.key,
+                notification.receiver,
+                f"no receiver of this name is configured; there are: {known}",
+            )
+            return
+        turn = next(iter(lane.parked), entry.id)
+        if lane.full or turn != entry.id:
+            lane.parked[entry.id] = None
+            return
+        lane.parked.pop(entry.id, None)
+        self._mine.add(entry.id)
+        self._flying.add(notification.key)
+        lane.add(Message(notification, entry))
+
+    # What became of them
+
+    def _attempted(self, receiver: str, verdict: Verdict) -> None:
+        self._on_outcome(receiver, {Verdict.DELIVERED: "delivered", Verdict.FATAL: "refused"}.get(verdict, "failed"))
+
+    def _ended(self, message: Message, outcome: Outcome) -> None:
+        notification = message.notification
+        if outcome.delivered:
+            _log.info("notification delivered", key=notification.key, to=outcome.detail, attempts=outcome.attempts)
+        else:
+            self._on_outcome(notification.receiver, "dead")
+            _log.error("notification given up", key=notification.key, reason=outcome.detail, attempts=outcome.attempts)
+        record = self._record("delivered" if outcome.delivered else "dead", outcome.attempts, outcome.detail)
+        self._flying.discard(notification.key)
+        self._remember(notification.key, record)
+        if message.entry is not None:
+            self._to_be_settled(message.entry, notification.key, record, dead=not outcome.delivered)
+        direct = self._direct.pop(notification.key, None)
+        if direct is not None and not direct.done():
+            direct.set_result(outcome)
+
+    def _bury(self, entry: OutboxEntry, key: str, receiver: str, reason: str) -> None:
+        """What can never be delivered goes to the dead at once."""
+        self._on_outcome(receiver, "dead")
+        _log.error("notification given up", key=key, reason=reason, attempts=0)
+        self._mine.add(entry.id)
+        self._to_be_settled(entry, key, self._record("dead", 0, reason), dead=True)
+
+    def _record(self, outcome: str, attempts: int, detail: str) -> bytes:
+        return msgspec.json.encode(
+            {"outcome": outcome, "at": values.utc(self._now()), "attempts": attempts, "detail": detail}
+        )
+
+    def _remember(self, key: str, record: bytes) -> None:
+        self._ends[key] = record
+        while len(self._ends) > _REMEMBERED:
+            self._ends.popitem(last=False)
+
+    def _to_be_settled(self, entry: OutboxEntry, key: str, record: bytes, *, dead: bool) -> None:
+        self._unsettled.append((entry, key, record, dead))
+        self._to_settle.set()
+
+    async def _settle(self) -> None:
+        """Tell the store, in order, however long it is away."""
+        wait = _STORE_WAIT[0]
+        while True:
+            if not self._unsettled:
+                self._to_settle.clear()
+                await self._to_settle.wait()
+            try:
+                await self._settle_next()
+                wait = _STORE_WAIT[0]
+            except LeaseLost:
+                raise
+            except StoreError as error:
+                _log.warning("outcome cannot be noted", waiting=len(self._unsettled), reason=str(error), retry_s=wait)
+                await asyncio.sleep(wait)
+                wait = min(_STORE_WAIT[1], wait * 2)
+
+    async def _settle_next(self) -> None:
+        entry, key, record, dead = self._unsettled[0]
+        await self._store.settle_outbox(entry, key, record, dead=dead)
+        if self._unsettled and self._unsettled[0][0] is entry:
+            self._unsettled.popleft()
+        self._mine.discard(entry.id)
+
+    async def _settle_rest(self) -> None:
+        """At the end, what can be told within the grace; the rest is delivered again by the next process."""
+        try:
+            async with asyncio.timeout(self._grace):
+                while self._unsettled:
+                    await self._settle_next()
+        except (StoreError, TimeoutError) as error:
+            _log.warning("outcomes not noted, messages may come twice", waiting=len(self._unsettled), reason=str(error))
+
+
+def _order(entry: OutboxEntry) -> tuple[int, int]:
+    position = JournalId.parse(entry.id)
+    return position.ms, position.sequence
