@@ -19,33 +19,35 @@ TIME: Final = pl.Datetime("ns", "UTC")
 QUOTES: Final = pl.Schema(
     {
         "ts": TIME,
-        "symbol": pl.String,
-        "bid": pl.Float64,
-        "ask": pl.Float64,
-        "bid_size": pl.Float64,
-        "ask_size": pl.Float64,
+        "symbol": pl.String(),
+        "bid": pl.Float64(),
+        "ask": pl.Float64(),
+        "bid_size": pl.Float64(),
+        "ask_size": pl.Float64(),
     }
 )
 """Best bid and ask; prices in the instrument's currency, sizes in shares (or units) as the vendor counts them."""
 
-TRADES: Final = pl.Schema({"ts": TIME, "symbol": pl.String, "price": pl.Float64, "size": pl.Float64, "id": pl.Int64})
+TRADES: Final = pl.Schema(
+    {"ts": TIME, "symbol": pl.String(), "price": pl.Float64(), "size": pl.Float64(), "id": pl.Int64()}
+)
 """One row a print; ``id`` is the vendor's trade id, null where the vendor has none."""
 
 BARS: Final = pl.Schema(
     {
         "ts": TIME,
         "end": TIME,
-        "symbol": pl.String,
-        "open": pl.Float64,
-        "high": pl.Float64,
-        "low": pl.Float64,
-        "close": pl.Float64,
-        "volume": pl.Float64,
+        "symbol": pl.String(),
+        "open": pl.Float64(),
+        "high": pl.Float64(),
+        "low": pl.Float64(),
+        "close": pl.Float64(),
+        "volume": pl.Float64(),
     }
 )
 """One row a bar, covering ``[ts, end)``; it is known, and its close is the price, at ``end``."""
 
-STATUSES: Final = pl.Schema({"ts": TIME, "symbol": pl.String, "code": pl.String, "reason": pl.String})
+STATUSES: Final = pl.Schema({"ts": TIME, "symbol": pl.String(), "code": pl.String(), "reason": pl.String()})
 """Trading halts and resumptions, codes as the vendor gives them."""
 
 SCHEMAS: Final[Mapping[str, pl.Schema]] = {"quotes": QUOTES, "trades": TRADES, "bars": BARS, "statuses": STATUSES}
@@ -79,7 +81,8 @@ def empty(schema: pl.Schema) -> pl.DataFrame:
 class Batch:
     """What some frames of one feed said, in arrival order within each kind.
 
-    ``rejected`` counts messages that could not be read, by cause; they are in no frame.
+    ``rejected`` counts messages that could not be read, by cause; ``unused`` those that were understood and that no
+    frame has a place for, by kind. Neither are in a frame.
     """
 
     feed: str
@@ -90,6 +93,7 @@ class Batch:
     statuses: pl.DataFrame = field(default_factory=lambda: empty(STATUSES))
     notices: tuple[Notice, ...] = ()
     rejected: Mapping[str, int] = field(default_factory=dict)
+    unused: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -106,8 +110,10 @@ class Batch:
         if len(batches) == 1:
             return batches[0]
         rejected: Counter[str] = Counter()
+        unused: Counter[str] = Counter()
         for batch in batches:
             rejected.update(batch.rejected)
+            unused.update(batch.unused)
         return Batch(
             feed=batches[-1].feed,
             received_at=batches[-1].received_at,
@@ -117,6 +123,7 @@ class Batch:
             statuses=_stack([b.statuses for b in batches]),
             notices=tuple(n for b in batches for n in b.notices),
             rejected=dict(rejected),
+            unused=dict(unused),
         )
 
 
