@@ -28,7 +28,7 @@ _TIMESTAMP: Final = -1
 """MessagePack's extension type of a timestamp."""
 
 
-class QuoteMessage(msgspec.Struct, rename={"ask_size": "as"}):
+class QuoteMessage(msgspec.Struct, tag="q", tag_field="T", rename={"ask_size": "as"}):
     """Best bid and ask; its fields are those of the wire."""
 
     S: str
@@ -37,14 +37,13 @@ class QuoteMessage(msgspec.Struct, rename={"ask_size": "as"}):
     ap: float
     ask_size: int
     t: str | msgspec.msgpack.Ext
-    T: str = "q"
     bx: str = _VENUE
     ax: str = _VENUE
     c: tuple[str, ...] = ("R",)
     z: str = _TAPE
 
 
-class TradeMessage(msgspec.Struct):
+class TradeMessage(msgspec.Struct, tag="t", tag_field="T"):
     """One print."""
 
     S: str
@@ -52,13 +51,12 @@ class TradeMessage(msgspec.Struct):
     p: float
     s: int
     t: str | msgspec.msgpack.Ext
-    T: str = "t"
     x: str = _VENUE
     c: tuple[str, ...] = ("@",)
     z: str = _TAPE
 
 
-class BarMessage(msgspec.Struct):
+class BarMessage(msgspec.Struct, tag="b", tag_field="T"):
     """One minute of trades; `t` is its start."""
 
     S: str
@@ -70,7 +68,6 @@ class BarMessage(msgspec.Struct):
     n: int
     vw: float
     t: str | msgspec.msgpack.Ext
-    T: str = "b"
 
 
 @dataclass(frozen=True, slots=True)
