@@ -138,6 +138,10 @@ class TradingCalendar:
         times = self._hours[hours]
         return times.before(end) - times.before(start)
 
+    def close_after(self, ns: int, hours: Hours) -> int | None:
+        """The first close at or after `ns`; None where the market never closes."""
+        return None if hours is Hours.ALWAYS else self._hours[hours].end_after(ns)
+
     # --- grid minutes -------------------------------------------------------------------------------------------------
 
     def minute_at(self, ns: int) -> int:
@@ -173,6 +177,10 @@ class _OpenTimes:
     def contain(self, ns: int) -> bool:
         at = bisect_right(self._starts, ns) - 1
         return at >= 0 and ns <= self._ends[at]
+
+    def end_after(self, ns: int) -> int | None:
+        at = bisect_left(self._ends, ns)
+        return self._ends[at] if at < len(self._ends) else None
 
     def before(self, ns: int) -> int:
         """Nanoseconds of all intervals before `ns`."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rules.ast import Window
+from rules.ruleset import Hours
 
 Floats = npt.NDArray[np.float64]
 
@@ -83,18 +84,15 @@ class View(Protocol):
 
 
 class TradingHours(Protocol):
-    """The part of the trading calendar that timers and closes need.
+    """The part of the trading calendar that timers and closes need. Times are UTC nanoseconds."""
 
-    Times are UTC nanoseconds, `hours` a value of `ruleset.Hours`.
-    """
-
-    def is_open(self, ns: int, hours: str) -> bool:
+    def is_open(self, ns: int, hours: Hours) -> bool:
         """Whether the market is open at `ns`; a close itself still is."""
 
-    def trading_time(self, start: int, end: int, hours: str) -> int:
+    def trading_time(self, start: int, end: int, hours: Hours) -> int:
         """Nanoseconds of open market in ``(start, end]``."""
 
-    def close_after(self, ns: int, hours: str) -> int | None:
+    def close_after(self, ns: int, hours: Hours) -> int | None:
         """The first close at or after `ns`; None where the market never closes."""
 
     def date(self, session: int) -> dt.date:
