@@ -1,0 +1,182 @@
+"""What the validator found wrong, in the words of the configuration file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from monitor.settings import model
+from monitor.settings.problem import Key, Problem
+from rules.diagnostics import did_you_mean, listed, suggest
+
+FEEDS: Final[Mapping[str, type[BaseModel]]] = {
+    "alpaca": model.AlpacaFeed,
+    "simulator": model.SimulatorFeed,
+    "replay": model.ReplayFeed,
+}
+
+_SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
+    "store": model.StoreSettings,
+    "route": model.RouteSettings,
+    "web": model.WebSettings,
+    "log": model.LogSettings,
+}
+_ITEMS: Final[Mapping[str, type[BaseModel]]] = {"history": model.FileHistory, "receivers": model.ReceiverSettings}
+
+LATER: Final[Mapping[str, frozenset[str]]] = {
+    "": frozenset({"inhibit", "mute", "mutes", "silences"}),
+    "route": frozenset({"group_by", "group_wait", "group_interval", "repeat", "routes", "match", "mute", "continue"}),
+    "receivers": frozenset({"picture", "digest"}),
+}
+"""Keys that the format has and this version does not act on, by section: refused rather than ignored."""
+
+_WHAT: Final[Mapping[str, str]] = {
+    "string_type": "must be text",
+    "list_type": "must be a list, such as [a, b]",
+    "tuple_type": "must be a list, such as [a, b]",
+    "dict_type": "must have keys of its own",
+    "model_type": "must have keys of its own",
+    "model_attributes_type": "must have keys of its own",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "path_type": "must be a path",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must be letters, digits, `-`, `_` and `.`",
+    "finite_number": "must be a finite number",
+}
+
+_OURS: Final = frozenset({"duration", "store_url", "feed_url", "listen", "receiver_url", "empty_secret", "path"})
+"""Errors whose text is our own."""
+
+_BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+}
+
+
+def explain(error: ValidationError, raw: Any) -> list[Problem]:  # noqa: ANN401 - whatever stands in the file
+    """One problem for each fault. `raw` is the tree before substitution: what may be shown."""
+    problems = [_problem(detail, raw) for detail in error.errors(include_url=False, include_input=False)]
+    # What stands beside a wrong type belongs to that type: it is not wrong by the keys of another.
+    mistyped = {p.path[:-1] for p in problems if p.path[-1:] == ("type",)}
+    return [p for p in problems if p.path[-1:] == ("type",) or not {p.path, p.path[:-1]} & mistyped]
+
+
+def sections(path: Sequence[Key], raw: Any) -> type[BaseModel] | None:  # noqa: ANN401 - whatever stands in the file
+    """The model whose keys may stand below a path; None where names are free, or there is none."""
+    match tuple(path):
+        case ():
+            return model.Settings
+        case ("feeds", _):
+            return FEEDS.get(str(value_at(raw, (*path, "type"))))
+        case (str(key),):
+            return _SECTIONS.get(key)
+        case ("history" | "receivers" as key, _):
+            return _ITEMS[key]
+        case _:
+            return None
+
+
+def unknown_receivers(tree: Any) -> list[Problem]:  # noqa: ANN401 - whatever stands in the file
+    """Names in the route that no receiver has: said apart, as the validator would only once all else is right."""
+    named, receivers = value_at(tree, ("route", "receiver")), value_at(tree, ("receivers",)) or {model.CONSOLE: None}
+    if not isinstance(receivers, Mapping):
+        return []
+    known = [str(name) for name in receivers]
+    path: tuple[Key, ...] = ("route", "receiver")
+    every = (
+        [((*path, number), name) for number, name in enumerate(named)] if isinstance(named, list) else [(path, named)]
+    )
+    there_is = f"there is {listed(known, 'and')}"
+    return [
+        Problem(where, f"there is no receiver `{name}`{did_you_mean(name, known) or f': {there_is}'}")
+        for where, name in every
+        if isinstance(name, str) and name not in known
+    ]
+
+
+def value_at(tree: Any, path: Sequence[Key]) -> Any:  # noqa: ANN401 - whatever stands in the file
+    """What stands at a path; None where nothing does."""
+    for key in path:
+        try:
+            tree = tree[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return tree
+
+
+def _problem(detail: ErrorDetails, raw: Any) -> Problem:  # noqa: ANN401
+    kind, path, context = detail["type"], _path(detail["loc"]), detail.get("ctx", {})
+    name = _name(path)
+    match kind:
+        case "extra_forbidden":
+            return _unknown_key(path, raw)
+        case "missing":
+            return Problem(path[:-1], f"`{name}` is missing", on_key=True)
+        case "union_tag_not_found" | "union_tag_invalid":
+            return _no_feed(path, raw)
+        case "literal_error":
+            return _not_one_of(path, str(context["expected"]), raw)
+        case "open_listen":
+            return Problem((*path, "listen"), detail["msg"])
+        case _ if kind in _OURS:
+            return Problem(path, f"`{name}`: {detail['msg']}")
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        return Problem(path, f"`{name}` must be {words} {context[key]}")
+    return Problem(path, f"`{name}` {_WHAT.get(kind) or _plain(detail['msg'])}", on_key="[key]" in detail["loc"])
+
+
+def _no_feed(path: tuple[Key, ...], raw: Any) -> Problem:  # noqa: ANN401
+    shown, possible = value_at(raw, (*path, "type")), listed(list(FEEDS))
+    if shown is None:
+        return Problem(path, f"`type` is missing: {possible}", on_key=True)
+    return Problem((*path, "type"), f"there is no feed of type `{shown}` in this version: write {possible}")
+
+
+def _path(loc: Sequence[Key]) -> tuple[Key, ...]:
+    """The keys of the file: without the feed's type, and the mark of a key, that the validator puts in between."""
+    keys = [part for part in loc if part != "[key]"]
+    if len(keys) > 2 and keys[0] == "feeds" and keys[2] in FEEDS:  # noqa: PLR2004 - feeds, its name, its type
+        del keys[2]
+    return tuple(keys)
+
+
+def _name(path: Sequence[Key]) -> str:
+    """The key a value stands at: an item of a list goes by the list's key."""
+    return next((str(key) for key in reversed(path) if isinstance(key, str)), "the file")
+
+
+def _unknown_key(path: tuple[Key, ...], raw: Any) -> Problem:  # noqa: ANN401
+    key, above = str(path[-1]), path[:-1]
+    if key in LATER.get(str(above[0]) if above else "", frozenset()):
+        return Problem(path, f"`{key}` is not in this version: remove it", on_key=True)
+    section = sections(above, raw)
+    known = list(section.model_fields) if section else []
+    found = suggest(key, known)
+    hint = f"did you mean `{found}`?" if found else f"possible here: {', '.join(known)}"
+    return Problem(path, f"unknown key `{key}`", hint, on_key=True)
+
+
+def _not_one_of(path: tuple[Key, ...], expected: str, raw: Any) -> Problem:  # noqa: ANN401
+    shown = value_at(raw, path)
+    possible = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
+    if path[:1] == ("history",):
+        return Problem(path, f"there is no history of type `{shown}` in this version: write {listed(possible)}")
+    found = suggest(str(shown), possible)
+    hint = f"did you mean `{found}`?" if found else ""
+    return Problem(path, f"`{_name(path)}` cannot be `{shown}`: write {listed(possible)}", hint)
+
+
+def _plain(message: str) -> str:
+    """The validator's own words, as a continuation of ours."""
+    return message.removeprefix("Input ").removeprefix("Value ").replace("should be", "must be", 1)

@@ -1,0 +1,276 @@
+"""What can be set, with its defaults: ``rotation.yaml`` as types.
+
+Durations are nanoseconds. Secrets are `SecretStr`: they show as asterisks in every repr, log and dump. Paths are as
+written until :func:`monitor.settings.load_settings` makes them absolute, relative to the configuration file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from monitor.settings.durations import UNITS, Duration, PositiveDuration
+
+_S: Final = UNITS["s"]
+_PORTS: Final = 65_536
+
+CONSOLE: Final = "console"
+"""The receiver there is where none is configured."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Symbols = Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    """Relative paths start at the folder of the configuration file, which the loader hands in."""
+    return info.context["folder"] / path.expanduser() if info.context else path
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise PydanticCustomError("path", "there is no `{path}`", {"path": str(path)})
+    return path
+
+
+FilePath = Annotated[Path, AfterValidator(_absolute)]
+ExistingPath = Annotated[Path, AfterValidator(_absolute), AfterValidator(_existing)]
+
+
+def _not_empty(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise PydanticCustomError("empty_secret", "is empty")
+    return secret
+
+
+class Model(BaseModel):
+    """Base of all: unknown keys are errors, nothing changes after loading, errors do not repeat the input."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
+
+
+class StoreSettings(Model):
+    """Where everything is kept that must survive a restart."""
+
+    url: SecretStr = Field(
+        default=SecretStr("embedded"),
+        description="embedded (a server in data_dir), or redis://, rediss://, unix:// of a Redis >= 6.2 or Valkey",
+    )
+    data_dir: FilePath = Field(default=Path("rotation-data"), description="folder of the embedded store")
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the daemon starts its own server."""
+        return self.url.get_secret_value() == "embedded"
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
+        if text == "embedded" or text.startswith(("redis://", "rediss://", "unix://")):
+            return url
+        scheme = text.partition("://")[0] if "://" in text else ""
+        if scheme == "redis+cluster":
+            raise PydanticCustomError(
+                "store_url", "redis+cluster:// is not in this version: use embedded, redis://, rediss:// or unix://"
+            )
+        shown = f"`{scheme}://` is no store" if scheme.replace("+", "").isalnum() else "is no address of a store"
+        raise PydanticCustomError(
+            "store_url",
+            "{shown}: write embedded, redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH",
+            {"shown": shown},
+        )
+
+
+class AlpacaFeed(Model):
+    """A stock stream of Alpaca, or anything that speaks its protocol."""
+
+    type: Literal["alpaca"]
+    feed: Name = Field(default="iex", description="iex (free, one venue), sip (all venues), delayed_sip, test, ...")
+    key: SecretStr
+    secret: SecretStr
+    url: str | None = Field(default=None, description="another address that speaks the same protocol: wss://HOST/PATH")
+    channels: Annotated[tuple[Literal["quotes", "trades", "bars"], ...], Field(min_length=1)] = ("quotes", "trades")
+    symbols: Symbols | None = Field(default=None, description="what to subscribe to; without it, what the rules need")
+    encoding: Literal["json", "msgpack"] = "msgpack"
+    capture: FilePath | None = Field(default=None, description="file that every raw frame is appended to")
+
+    _secrets = field_validator("key", "secret")(_not_empty)
+
+    @field_validator("url")
+    @classmethod
+    def _websocket(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("ws://", "wss://")):
+            raise PydanticCustomError("feed_url", "is no websocket address: write wss://HOST/PATH")
+        return url
+
+
+class SimulatorFeed(Model):
+    """The embedded exchange, playing a scenario over a vendor's protocol."""
+
+    type: Literal["simulator"]
+    scenario: Literal["great-rotation"] = "great-rotation"
+    speed: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="event seconds a second; 0: as fast as it is read; without it, the story in a minute, then slower",
+    )
+    seed: int = Field(default=1, ge=0)
+    sessions: int | None = Field(default=None, ge=1, description="how many sessions to play; without it, for ever")
+
+
+class ReplayFeed(Model):
+    """A data file played in the order and at the distances of its times."""
+
+    type: Literal["replay"]
+    data: ExistingPath
+    speed: float = Field(default=60.0, ge=0, allow_inf_nan=False, description="event seconds a second; 0 is at once")
+
+
+FeedSettings = AlpacaFeed | SimulatorFeed | ReplayFeed
+"""One feed, told apart by `type`."""
+
+
+class FileHistory(Model):
+    """Bars of a file, imported at start."""
+
+    type: Literal["file"]
+    data: ExistingPath
+
+
+class ReceiverSettings(Model):
+    """Somewhere alerts go."""
+
+    urls: Annotated[tuple[SecretStr, ...], Field(min_length=1)] = Field(
+        description="addresses: console://, or those of apprise (mailtos://, slack://, json://, ...)"
+    )
+    deadline: PositiveDuration = Field(default=15 * _S, description="how long one attempt may take")
+
+    @field_validator("urls")
+    @classmethod
+    def _addresses(cls, urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, url in enumerate(urls, start=1):
+            if "://" not in url.get_secret_value():
+                raise PydanticCustomError(
+                    "receiver_url",
+                    "address {number} is none: it starts with a service, such as mailtos://",
+                    {"number": number},
+                )
+        return urls
+
+
+class RouteSettings(Model):
+    """Who is told, unless a rule says otherwise."""
+
+    receiver: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(description="one receiver, or several")
+
+    @field_validator("receiver", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+        return (value,) if isinstance(value, str) else value
+
+
+class WebSettings(Model):
+    """The page and the API."""
+
+    listen: str = Field(default="127.0.0.1:8600", description="HOST:PORT; [::1]:PORT for IPv6; port 0 is any free one")
+    token: SecretStr | None = Field(default=None, description="wanted of everybody; needed unless HOST is loopback")
+
+    @field_validator("token")
+    @classmethod
+    def _token(cls, token: SecretStr | None) -> SecretStr | None:
+        return None if token is None else _not_empty(token)
+
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, listen: str) -> str:
+        host, separator, port = listen.rpartition(":")
+        good = separator and host and port.isascii() and port.isdigit() and int(port) < _PORTS
+        if not good or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+            raise PydanticCustomError(
+                "listen", "`{listen}` is not HOST:PORT such as 127.0.0.1:8600", {"listen": listen}
+            )
+        return listen
+
+    @property
+    def host(self) -> str:
+        """The address or name to bind, without brackets."""
+        return self.listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+
+    @property
+    def port(self) -> int:
+        """The port to bind; 0 is any free one."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.token is None and not self.loopback:
+            raise PydanticCustomError(
+                "open_listen",
+                "`listen: {listen}` can be reached from other machines and there is no `token`: "
+                "set one, or listen on 127.0.0.1",
+                {"listen": self.listen},
+            )
+        return self
+
+
+class LogSettings(Model):
+    """What is logged, and how."""
+
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: console on a terminal, else json"
+    )
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Model):
+    """The whole configuration."""
+
+    store: StoreSettings = StoreSettings()
+    calendar: Text = Field(default="XNYS", description="an exchange of exchange_calendars")
+    clock: Literal["wall", "event"] = Field(
+        default="wall", description="event: time is what the data says (replays, the simulator)"
+    )
+    rules: tuple[ExistingPath, ...] = Field(default=(), description="rule files and folders, relative to this file")
+    feeds: dict[Name, Annotated[FeedSettings, Field(discriminator="type")]] = Field(default_factory=dict)
+    history: tuple[FileHistory, ...] = ()
+    receivers: Annotated[dict[Name, ReceiverSettings], Field(min_length=1)] = Field(
+        default_factory=lambda: {CONSOLE: ReceiverSettings(urls=(SecretStr("console://"),))}
+    )
+    route: RouteSettings | None = Field(default=None, description="without it, every receiver is told")
+    web: WebSettings = WebSettings()
+    lateness: Duration = Field(default=30 * _S, description="how far behind the newest event a quote or trade may be")
+    stale_after: PositiveDuration = Field(default=900 * _S, description="age at which a price is no longer known")
+    evaluate_every: PositiveDuration = Field(default=1 * _S, description="shortest event time between evaluations")
+    price: Literal["auto", "last", "mid"] = Field(default="auto", description="auto: last trade if the feed has trades")
+    checkpoint_every: PositiveDuration = 30 * _S
+    journal_keep: PositiveDuration = 24 * UNITS["h"]
+    log: LogSettings = LogSettings()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Names of the receivers that are told unless a rule says otherwise."""
+        return self.route.receiver if self.route else tuple(self.receivers)
