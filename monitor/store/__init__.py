@@ -1,1 +1,1 @@
-"""Where everything that must survive a crash is kept: Valkey or Redis, embedded by default, and a memory store for tests."""
+"""What must survive a crash: in Valkey or Redis, embedded by default, or in memory for tests."""

@@ -42,7 +42,8 @@ def redacted(url: str) -> str:
 def connection_options(url: str) -> dict[str, Any]:
     """Options of the driver's connections for a ``redis://``, ``rediss://`` or ``unix://`` URL.
 
-    Raises StoreRefused where it is none, or carries an option that is not in :data:`OPTIONS` or (rediss only) :data:`TLS_OPTIONS`.
+    Raises StoreRefused where it is none, or carries an option other than those of :data:`OPTIONS` and, for rediss,
+    :data:`TLS_OPTIONS`.
     """
     where = redacted(url)
     try:

@@ -18,6 +18,7 @@ class StoreError(Exception):
     StoreError
     ├── StoreUnavailable   try again: nothing is known to be lost
     ├── LeaseLost          stop: another daemon writes now
+    │   └── StoreRewound   stop: the server has lost what it had acknowledged
     └── StoreRefused       the server said no in a way that trying again will not change (wrong type, no permission, no
     memory)
     """
@@ -29,6 +30,14 @@ class StoreUnavailable(StoreError):
 
 class LeaseLost(StoreError):
     """A newer epoch holds the lease: the store refused the write."""
+
+
+class StoreRewound(LeaseLost):
+    """The server no longer has what it had acknowledged (restarted without its data, or from an older copy): stop.
+
+    A restart of the monitor decides again from what the server still has. It counts as a lost lease because nothing
+    that this process may still write fits any more.
+    """
 
 
 class StoreRefused(StoreError):

@@ -50,8 +50,8 @@ class Call:
 class Server:
     """One server. Replies are as the protocol has them: bytes, int, None, lists.
 
-    A command goes on to its end when its caller is cancelled or gives up, so that its connection stays usable; `timeout` (seconds) bounds
-    each wait for the line. Nothing is repeated here: who sends a command knows whether that is safe.
+    A command goes on to its end when its caller is cancelled or gives up, so that its connection stays usable;
+    `timeout` (seconds) bounds every call. Nothing is repeated here: who sends a command knows whether that is safe.
 
     Raises:
         StoreUnavailable: no answer in time, or no connection.
@@ -111,7 +111,7 @@ class Server:
         return replies
 
     async def wait(self, *command: Argument, block_ms: int) -> Reply:
-        """The reply to a command that blocks for up to `block_ms`, on a connection kept for that; one caller after the other.
+        """The reply to a command that blocks for up to `block_ms`, on a connection kept for that; one caller at a time.
 
         Cancelling it closes the connection, so the server stops waiting as well.
         """
@@ -121,7 +121,7 @@ class Server:
     async def _wait(self, command: Sequence[Argument], block_ms: int) -> Reply:
         connection = self._waiting_connection
         if connection is None:
-            connection = self._waiting_connection = self._pool.make_connection()
+            connection = self._waiting_connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             async with asyncio.timeout(block_ms / 1000 + self._timeout):
                 await connection.connect()
@@ -146,7 +146,7 @@ class Server:
 
     async def _exchange(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         """The replies to commands sent together, error replies among them as exceptions."""
-        connection = await self._pool.get_connection()
+        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.send_packed_command(connection.pack_commands(commands))
             replies: list[Reply] = []
@@ -160,7 +160,7 @@ class Server:
             await self._pool.release(connection)
 
     async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """The work's result, within the time-out; the work itself is never cancelled, and ends by the time-outs of the line."""
+        """The work's result, within the time-out; the work is not cancelled, and ends by the line's time-outs."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)

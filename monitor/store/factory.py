@@ -16,7 +16,7 @@ EMBEDDED: Final = "embedded"
 
 @asynccontextmanager
 async def open_store(
-    url: str, data_dir: Path, *, keys: Keys | None = None, timeout: float = 5.0
+    url: str, data_dir: Path, *, keys: Keys | None = None, time_out: float = 5.0
 ) -> AsyncIterator[Store]:
     """The open store at `url`: ``embedded`` (its files in `data_dir`), ``redis://``, ``rediss://`` or ``unix://``.
 
@@ -27,11 +27,11 @@ async def open_store(
 
         async with (
             EmbeddedValkey(data_dir) as server,
-            open_store(server.url, data_dir, keys=keys, timeout=timeout) as store,
+            open_store(server.url, data_dir, keys=keys, time_out=time_out) as store,
         ):
             yield store
         return
-    store = RedisStore(url, keys=keys, timeout=timeout)
+    store = RedisStore(url, keys=keys, timeout=time_out)
     try:
         await store.open()
         yield store

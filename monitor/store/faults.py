@@ -19,7 +19,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as LineError
 from redis.exceptions import TimeoutError as LineTimeout
 
-from monitor.store.base import LeaseLost, StoreError, StoreRefused, StoreUnavailable
+from monitor.store.base import LeaseLost, StoreError, StoreRefused, StoreRewound, StoreUnavailable
 
 PASSING: Final = frozenset({"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN"})
 """Refusals that end by themselves, or when an operator frees a disk or starts a replica."""
@@ -37,7 +37,7 @@ _MEANING: Final = {
 
 
 def store_error(fault: Exception, where: str) -> StoreError:
-    """The error to raise for `fault`, an exception of the driver or the socket; `where` names the server, without its password."""
+    """The error to raise for `fault`, an exception of the driver or the socket; `where` names the server."""
     if isinstance(fault, StoreError):
         return fault
     if isinstance(fault, (ResponseError, AuthenticationError)):
@@ -61,6 +61,8 @@ def _refusal(fault: RedisError, where: str) -> StoreError:
     code = fault.status_code or text.partition(" ")[0]
     if code == "LEASELOST":
         return LeaseLost(f"{where}: {text.removeprefix('LEASELOST ')}")
+    if code == "GAP":
+        return StoreRewound(f"{where}: {text.removeprefix('GAP ')}")
     if code not in PASSING | _LASTING and (inner := _CODE.search(text)):
         code = inner.group(1)
     if isinstance(fault, AuthenticationWrongNumberOfArgsError):

@@ -1,8 +1,8 @@
 """One daemon a data folder, and no daemon before the server of the last one has ended.
 
-Two files are locked: ``daemon.lock`` by the daemon, ``server.lock`` by its server, which inherits the lock. The kernel lets go of a lock when
-the last process that has it ends, however it ends, so neither lock outlives its reason, and a process id found in a locked file is
-right: it cannot have been given to another process.
+Two files are locked: ``daemon.lock`` by the daemon, ``server.lock`` by its server, which inherits the lock. The kernel
+lets go of a lock when the last process that has it ends, however it ends, so neither lock outlives its reason, and a
+process id found in a locked file is right: it cannot have been given to another process.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def lock_for_daemon(path: Path) -> FolderLock:
     lock = FolderLock(path)
     if not lock.take():
         raise StoreRefused(
-            f"{path.parent}: another monitor (process {lock.holder()}) uses this data folder: stop it, or give this one another folder"
+            f"{path.parent}: another monitor (process {lock.holder()}) uses this data folder: "
+            "stop it, or give this one another folder"
         )
     lock.sign()
     return lock
@@ -76,8 +77,8 @@ def lock_for_daemon(path: Path) -> FolderLock:
 async def lock_for_server(path: Path, patience: float) -> FolderLock:
     """The lock a new server will inherit, once the server of a daemon that was killed has ended.
 
-    On Linux that server has been told to end by the kernel, elsewhere by us; after `patience` seconds it is killed. The signal goes to
-    the server's process group: a process that rewrites the append-only file may outlive the server.
+    On Linux the kernel has told that server to end, elsewhere we do; after `patience` seconds it is killed. The signal
+    goes to the server's process group: a process that rewrites the append-only file may outlive the server.
     """
     lock = FolderLock(path)
     if lock.take():
@@ -86,7 +87,7 @@ async def lock_for_server(path: Path, patience: float) -> FolderLock:
         _signal_group(lock.holder(), sent)
         try:
             async with asyncio.timeout(patience):
-                while not lock.take():
+                while not lock.take():  # noqa: ASYNC110 - another process lets go of it
                     await asyncio.sleep(POLL)
         except TimeoutError:
             continue

@@ -1,7 +1,7 @@
 """Names of the store's keys, and ids of what one commit appends.
 
-Others read these keys, so the names are a promise. The number in braces is the partition; the braces are literal: they are the
-hash tag that would keep a partition on one node of a cluster.
+Others read these keys, so the names are a promise. The number in braces is the partition; the braces are literal: they
+are the hash tag that would keep a partition on one node of a cluster.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Keys:
 
 
 def stream_ids(journal: JournalId, count: int) -> list[str]:
-    """Ids for the transitions (or notifications) of one commit: the same at every repetition, and rising with the journal's.
+    """Ids for the transitions (or notifications) of one commit: the same at each repetition, rising with the journal's.
 
     Raises ValueError where one commit has too many.
 

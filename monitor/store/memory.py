@@ -17,6 +17,7 @@ from monitor.store.base import (
     LeaseLost,
     OutboxEntry,
     StoreRefused,
+    StoreRewound,
     StoreUnavailable,
 )
 from monitor.store.keys import stream_ids
@@ -24,16 +25,17 @@ from monitor.store.keys import stream_ids
 
 @dataclass(slots=True)
 class Waiting:
-    """A notification in the outbox; `since` is the monotonic time (seconds) it was last handed out, None before the first."""
+    """A notification in the outbox; handed out to `consumer` at `since` (monotonic seconds), both None before."""
 
     fields: dict[str, bytes]
     deliveries: int = 0
     since: float | None = None
+    consumer: str | None = None
 
 
 @dataclass
 class MemoryServer:
-    """What a server would hold. Several stores may share one, as daemons share a server; `available` False takes it away from all.
+    """What a server would hold. Stores may share one, as daemons share a server; `available` False takes it from all.
 
     `clock` (monotonic seconds) tells how long a notification has been out for delivery.
     """
@@ -104,7 +106,7 @@ class MemoryStore:
         if server.last is not None and _order(journal_id) <= _order(server.last):
             return
         if self._acknowledged is not None and (server.last is None or _order(server.last) < _order(self._acknowledged)):
-            raise StoreRefused(
+            raise StoreRewound(
                 f"the journal ends at {server.last} and {self._acknowledged} must come before {journal_id}"
             )
         if not commit.entry.fields:
@@ -206,19 +208,19 @@ class MemoryStore:
         except TimeoutError:
             pass
         new = [stream_id for stream_id, waiting in self._there().outbox.items() if waiting.since is None]
-        return [self._hand_out(stream_id) for stream_id in new[:count]]
+        return [self._hand_out(stream_id, consumer) for stream_id in new[:count]]
 
     async def pending_outbox(self, consumer: str, count: int, idle_ms: int) -> list[OutboxEntry]:
         """Notifications handed out and not settled for `idle_ms`."""
         server = self._there()
         latest = server.clock() - idle_ms / 1000
         idle = [i for i, waiting in server.outbox.items() if waiting.since is not None and waiting.since <= latest]
-        return [self._hand_out(stream_id) for stream_id in idle[:count]]
+        return [self._hand_out(stream_id, consumer) for stream_id in idle[:count]]
 
-    def _hand_out(self, stream_id: str) -> OutboxEntry:
+    def _hand_out(self, stream_id: str, consumer: str) -> OutboxEntry:
         waiting = self.server.outbox[stream_id]
         waiting.deliveries += 1
-        waiting.since = self.server.clock()
+        waiting.since, waiting.consumer = self.server.clock(), consumer
         return OutboxEntry(stream_id, waiting.deliveries, dict(waiting.fields))
 
     async def settle_outbox(self, entry: OutboxEntry, key: str, outcome: bytes, *, dead: bool) -> None:

@@ -1,9 +1,9 @@
-"""The store on a Valkey or Redis server (6.2 or newer): keys in, commands out, replies back as the types of the contract."""
+"""The store on a Valkey or Redis server, 6.2 or newer: what the contract asks as commands, replies as its types."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from monitor.store.base import (
     BarChunk,
@@ -15,7 +15,7 @@ from monitor.store.base import (
     OutboxEntry,
     StoreRefused,
 )
-from monitor.store.connection import Argument, Call, Reply, Script, Server
+from monitor.store.connection import Argument, Call, Script, Server
 from monitor.store.keys import GROUP, Keys, stream_ids
 
 OLDEST_VERSION: Final = (6, 2)
@@ -36,13 +36,13 @@ _SETTLE: Final = Script.load("settle")
 
 
 class RedisStore:
-    """The contract of :class:`~monitor.store.base.Store`, on a server at a ``redis://``, ``rediss://`` or ``unix://`` URL.
+    """The contract of :class:`~monitor.store.base.Store` at a ``redis://``, ``rediss://`` or ``unix://`` URL.
 
-    `timeout` (seconds) bounds every call. `transitions_kept`, `dead_kept` and `outcomes_kept` bound what would otherwise grow for ever;
-    streams keep up to one block of entries more. A notification waits in the outbox until it is settled, however long that is.
+    `timeout` (seconds) bounds every call. `transitions_kept`, `dead_kept` and `outcomes_kept` bound what else grows
+    for ever; streams keep up to one block of entries more. A notification stays in the outbox until it is settled.
     """
 
-    def __init__(  # noqa: PLR0913 - each bound is a decision of its own
+    def __init__(
         self,
         url: str,
         *,
@@ -84,8 +84,8 @@ class RedisStore:
     async def commit(self, commits: Sequence[Commit]) -> None:
         """Make the commits durable, in order.
 
-        Each names the one before it, so that one that fails is not overtaken, and a server that has lost commits it had acknowledged
-        is found out (StoreRefused) rather than written on.
+        Each names the one before it, so that one that fails is not overtaken, and a server that has lost what it had
+        acknowledged is found out (:class:`~monitor.store.base.StoreRewound`).
         """
         self._need_lease()
         for group in _groups(commits):
@@ -103,14 +103,14 @@ class RedisStore:
         kept = {name: data for name, data in commit.instances.items() if data is not None}
         gone = [name for name, data in commit.instances.items() if data is None]
         arguments: list[Argument] = [self._lease, str(previous or ""), str(commit.entry.id), self._transitions_kept]
-        for strings in (_flat(commit.entry.fields), _flat(kept), gone):
-            arguments += [len(strings), *strings]
+        entry_fields, kept_fields = _flat(commit.entry.fields), _flat(kept)
+        arguments += [len(entry_fields), *entry_fields, len(kept_fields), *kept_fields, len(gone), *gone]
         for entries in (commit.transitions, commit.outbox):
             arguments.append(len(entries))
             for stream_id, fields in zip(stream_ids(commit.entry.id, len(entries)), entries, strict=True):
                 arguments += [stream_id, 2 * len(fields), *_flat(fields)]
-        for fields in quotes.values():
-            arguments += [2 * len(fields), *_flat(fields)]
+        for quote in quotes.values():
+            arguments += [2 * len(quote), *_flat(quote)]
         return Call(
             [keys.leader, keys.journal, keys.instances, keys.transitions, keys.outbox, *map(keys.quote, quotes)],
             arguments,
@@ -234,8 +234,10 @@ class RedisStore:
 
     async def take_outbox(self, consumer: str, count: int, block_ms: int) -> list[OutboxEntry]:
         """New notifications for this consumer, waiting for the first on a connection of its own."""
-        block = ["BLOCK", block_ms] if block_ms > 0 else []
-        command = ["XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, *block, "STREAMS", self._keys.outbox, ">"]
+        command: list[Argument] = ["XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count]
+        if block_ms > 0:
+            command += ["BLOCK", block_ms]
+        command += ["STREAMS", self._keys.outbox, ">"]
         streams = await self._server.wait(*command, block_ms=block_ms)
         entries = streams[0][1] if streams else []
         return [OutboxEntry(stream_id.decode(), 1, _pairs(fields)) for stream_id, fields in entries]
@@ -287,7 +289,7 @@ def _flat(fields: Mapping[str, Argument]) -> list[Argument]:
     return [part for field in fields.items() for part in field]
 
 
-def _pairs(reply: Sequence[bytes]) -> dict[str, Reply]:
+def _pairs(reply: Sequence[Any]) -> dict[str, Any]:
     """The fields of a hash or an entry."""
     return {reply[i].decode(): reply[i + 1] for i in range(0, len(reply), 2)}
 
