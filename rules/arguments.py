@@ -1,0 +1,155 @@
+"""Arguments of functions that are no expressions: instruments, universes and windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from rules.ast import Asset, Basket, Clock, Instrument, It, Sessions, Since, Universe, Window, Word
+from rules.diagnostics import did_you_mean
+from rules.functions import Kind, Parameter, Signature
+from rules.literals import SECOND
+from rules.scope import Scope
+from rules.symbols import is_plain_symbol
+from rules.syntax import ExpressionError, Member, Name, Node, Number, Period, Prefix, brief
+
+MINUTE: Final = 60 * SECOND
+
+OUTSIDE_LOOP: Final = "`it` is the member of a universe, and here is no loop over one"
+OUTSIDE_LOOP_HINT: Final = "give the alert `each: a_universe`, or use `it` inside share(...) or rank(...)"
+
+_DEFINE_UNIVERSE: Final = "universes are defined under `universes`"
+
+
+def unknown_name(node: Name, known: Iterable[str]) -> ExpressionError:
+    """A word that is no symbol by its looks and that nothing defines."""
+    found = did_you_mean(node.text, known)
+    hint = (
+        ""
+        if found
+        else f"a symbol is in capitals or quoted: {node.text.upper()}, '{node.text}'; other names are defined under `aliases`"
+    )
+    return ExpressionError(f"unknown name `{node.text}`{found}", node.span, hint)
+
+
+def read_asset(
+    node: Node, function: Signature, parameter: Parameter, scope: Scope, it: Universe | None
+) -> Asset | It | None:
+    """The instrument, basket or `it` that an argument names; None where its definition is wrong.
+
+    Raises:
+        ExpressionError: It names none.
+    """
+    if isinstance(node, Member):
+        if it is None:
+            raise ExpressionError(OUTSIDE_LOOP, node.span, OUTSIDE_LOOP_HINT)
+        return It(node.span)
+    needs = f"{function.usage} needs an instrument as {parameter.name}"
+    if not isinstance(node, Name):
+        raise ExpressionError(f"{needs}, and here is {brief(node)}", node.span)
+    if node.quoted:
+        return Instrument(node.text)
+    text = node.text
+    if (found := scope.aliases.get(text) or scope.baskets.get(text)) is not None:
+        return found
+    if text in scope.broken:
+        return None
+    if text in scope.universes:
+        hint = "loop over it with `each`, or make a basket of it if you mean it as a portfolio"
+        raise ExpressionError(f"{needs}, and `{text}` is a universe", node.span, hint)
+    if text in scope.records:
+        raise ExpressionError(f"{needs}, and `{text}` is a record: a value already", node.span)
+    if is_plain_symbol(text):
+        return Instrument(text)
+    raise unknown_name(node, [*scope.assets(), *(["it"] if it is not None else [])])
+
+
+def read_universe(node: Node, function: Signature, parameter: Parameter, scope: Scope) -> Universe | None:
+    """The universe that an argument names; None where its definition is wrong.
+
+    Raises:
+        ExpressionError: It names none.
+    """
+    needs = f"{function.usage} needs a universe as {parameter.name}"
+    if not isinstance(node, Name) or node.quoted:
+        raise ExpressionError(f"{needs}, and here is {brief(node)}", node.span, _DEFINE_UNIVERSE)
+    if (found := scope.universes.get(node.text)) is not None:
+        return found
+    if node.text in scope.broken:
+        return None
+    message, hint = unknown_universe(node.text, scope, needs)
+    raise ExpressionError(message, node.span, hint)
+
+
+def unknown_universe(name: str, scope: Scope, needs: str) -> tuple[str, str]:
+    """Message and hint for a name that is no universe; `needs` begins the message where it is something else."""
+    if name in scope.baskets:
+        hint = f"define one of its members under `universes`: `{name}_members: {name}`"
+        return f"{needs}, and `{name}` is a basket", hint
+    if name in scope.aliases or name in scope.records:
+        return f"{needs}, and `{name}` is {'an alias' if name in scope.aliases else 'a record'}", _DEFINE_UNIVERSE
+    found = did_you_mean(name, scope.universes)
+    return f"unknown universe `{name}`{found}", "" if found else _DEFINE_UNIVERSE
+
+
+def read_window(node: Node, function: Signature, parameter: Parameter) -> Window:
+    """The window of an argument.
+
+    Raises:
+        ExpressionError: It is none, or none that this function can use.
+    """
+    needs = f"{function.usage} needs a window as {parameter.name}"
+    if not isinstance(node, Period):
+        raise ExpressionError(f"{needs}, and here is {brief(node)}", node.span, _window_hint(node))
+    if parameter.kind is Kind.SAMPLES:
+        _check_samples(node, function, parameter)
+    return node.window
+
+
+def _window_hint(node: Node) -> str:
+    match node:
+        case Number(text=text) if text.isdigit():
+            return f"write {text}d for trading sessions, {text}m for minutes"
+        case Name(text=text) if found := did_you_mean(text, [*Word]):
+            return f"`{text}` is no window{found}"
+        case Prefix(op="-", operand=Period(text=text)):
+            return f"windows look back anyway: write {text}"
+        case _:
+            return "windows are 14d, 2w, 30m, 2h, open, wtd, mtd, qtd, ytd or a date"
+
+
+def _check_samples(node: Period, function: Signature, parameter: Parameter) -> None:
+    """One sample a session, or one a minute."""
+    match node.window:
+        case Word() | Since():
+            message = f"{function.usage} needs a number of samples, and {node.text} has none of its own"
+            raise ExpressionError(message, node.span, "write sessions, such as 20d, or minutes, such as 30m")
+        case Clock(ns=ns) if ns % MINUTE:
+            raise ExpressionError(
+                f"{function.usage} takes one sample a minute: write whole minutes instead of {node.text}", node.span
+            )
+        case Clock(ns=ns):
+            samples, shortest = ns // MINUTE, f"{parameter.minimum}m"
+        case Sessions(count=count):
+            samples, shortest = count, f"{parameter.minimum}d"
+    if samples < parameter.minimum:
+        message = f"{function.usage} needs {parameter.minimum} samples or more, and {node.text} has {samples}"
+        raise ExpressionError(message, node.span, f"{shortest} is the shortest window")
+
+
+def not_a_member(node: Node, member: Asset | It, universe: Universe, it: Universe | None) -> ExpressionError | None:
+    """Why an instrument cannot be ranked in a universe, if it cannot."""
+    if isinstance(member, It):
+        outside = [m for m in (it.members if it else ()) if m not in universe.members]
+        if not outside or it is None:
+            return None
+        message = f"`it` is a member of `{it.name}`, and {label(outside[0])} is not in `{universe.name}`"
+        return ExpressionError(message, node.span, f"loop with `each: {universe.name}`, or rank in `{it.name}`")
+    if member in universe.members:
+        return None
+    return ExpressionError(f"{brief(node)} is no member of `{universe.name}`, so it has no rank there", node.span)
+
+
+def label(asset: Instrument | Basket) -> str:
+    """An instrument's symbol or a basket's name."""
+    return asset.symbol if isinstance(asset, Instrument) else asset.name

@@ -1,0 +1,303 @@
+"""From an expression's structure to its meaning: names resolved, every node typed, whatever makes no sense refused in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from rules.arguments import (
+    OUTSIDE_LOOP,
+    OUTSIDE_LOOP_HINT,
+    not_a_member,
+    read_asset,
+    read_universe,
+    read_window,
+    unknown_name,
+)
+from rules.ast import (
+    Arithmetic,
+    Asset,
+    Basket,
+    Call,
+    Clock,
+    Comparison,
+    Expr,
+    Instrument,
+    It,
+    Literal,
+    Logic,
+    Negate,
+    Not,
+    RecordRef,
+    Span,
+    Type,
+    Universe,
+    Window,
+)
+from rules.diagnostics import did_you_mean
+from rules.functions import FUNCTIONS, Kind, Parameter, Signature
+from rules.parse import parse
+from rules.ruleset import Formula
+from rules.scope import MAX_LEVELS, MAX_NODES, Scope
+from rules.symbols import is_plain_symbol
+from rules.syntax import Application, Chain, ExpressionError, Infix, Member, Name, Node, Number, Period, Prefix, brief
+from rules.units import NUMERIC, UnitError, article, combined, compared
+
+COMPARISONS: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
+Argument = Expr | It | Asset | Universe | Window
+_EXAMPLES: Final = {
+    Type.RATIO: "> 4%",
+    Type.PRICE: "> 100",
+    Type.SCORE: "> 2",
+    Type.COUNT: ">= 10",
+    Type.VOLUME: "> 1000000",
+    Type.DURATION: "> 30s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A formula, or why there is none; neither where only something it uses is wrong."""
+
+    formula: Formula | None
+    problems: tuple[ExpressionError, ...] = ()
+
+
+def check(text: str, scope: Scope, *, it: Universe | None = None, condition: str = "") -> Checked:
+    """Checks the text of an expression.
+
+    Args:
+        text: The expression; positions of problems are in it.
+        scope: What names mean.
+        it: What `it` loops over, if it does.
+        condition: The key whose value has to be a condition; empty where any expression will do.
+    """
+    try:
+        tree = parse(text)
+    except ExpressionError as error:
+        return Checked(None, (error,))
+    checker = _Checker(scope)
+    expr = checker.condition(tree, it, condition) if condition else checker.expression(tree, it)
+    if expr is not None and not checker.problems:
+        nodes, levels = scope.measure(expr)
+        if nodes > MAX_NODES or levels > MAX_LEVELS:
+            size = f"{nodes} parts in {levels} levels; {MAX_NODES} and {MAX_LEVELS} are the most"
+            checker.problems.append(ExpressionError(f"with its records written out this has {size}", tree.span))
+    if checker.problems:
+        return Checked(None, tuple(checker.problems))
+    return Checked(None if expr is None else Formula(text, expr))
+
+
+@dataclass(slots=True)
+class _Checker:
+    """Returns None where something is wrong below, so that every part is looked at and no fault is told twice."""
+
+    scope: Scope
+    problems: list[ExpressionError] = field(default_factory=list)
+
+    def _wrong(self, message: str, span: Span, hint: str = "") -> None:
+        self.problems.append(ExpressionError(message, span, hint))
+
+    def condition(self, node: Node, it: Universe | None, needed_by: str) -> Expr | None:
+        """An expression that has to be a condition."""
+        expr = self.expression(node, it)
+        if expr is None or expr.type is Type.CONDITION:
+            return expr
+        example = f": compare it, as in `{brief(node)} {_EXAMPLES[expr.type]}`" if expr.type in _EXAMPLES else ""
+        self._wrong(f"{needed_by} needs a condition, and {brief(node)} is {article(expr.type)}{example}", node.span)
+        return None
+
+    def expression(self, node: Node, it: Universe | None) -> Expr | None:
+        """An expression of any type."""
+        match node:
+            case Number(value=value, type=type_):
+                return Literal(value, type_, node.span)
+            case Period():
+                return self._period(node)
+            case Name():
+                return self._name(node)
+            case Member():
+                return self._member(node, it)
+            case Prefix(op="not"):
+                operand = self.condition(node.operand, it, "`not`")
+                return None if operand is None else Not(operand, node.span)
+            case Prefix():
+                return self._negation(node, it)
+            case Infix():
+                return self._infix(node, it)
+            case Chain():
+                return self._chain(node, it)
+            case Application():
+                return self._call(node, it)
+
+    # --- names and literals
+
+    def _period(self, node: Period) -> Expr | None:
+        match node.window:
+            case Clock(ns=ns):
+                return Literal(float(ns), Type.DURATION, node.span)
+            case _:
+                hint = f"a number of sessions is written {node.text[:-1]}" if node.text[-1] == "d" else ""
+                self._wrong(
+                    f"{node.text} is a window, and stands inside a function, as in ret(SPY, {node.text})",
+                    node.span,
+                    hint,
+                )
+                return None
+
+    def _member(self, node: Member, it: Universe | None) -> None:
+        if it is None:
+            self._wrong(OUTSIDE_LOOP, node.span, OUTSIDE_LOOP_HINT)
+        else:
+            self._wrong("`it` is an instrument, not a value: write price(it) or ret(it, 1d)", node.span)
+
+    def _name(self, node: Name) -> Expr | None:
+        text, scope = node.text, self.scope
+        if not node.quoted and text in scope.records:
+            value = scope.records[text].value
+            return RecordRef(text, value, value.type, node.span)
+        if not node.quoted and text in scope.broken:
+            return None
+        if not node.quoted and text in scope.universes:
+            self._wrong(f"`{text}` is a universe, not a value", node.span, f"count its members with share({text}, ...)")
+        elif node.quoted or text in scope.aliases or text in scope.baskets or is_plain_symbol(text):
+            what = "a basket" if not node.quoted and text in scope.baskets else "an instrument"
+            shown = brief(node)
+            self._wrong(f"`{shown}` is {what}, not a value: write price({shown}) or ret({shown}, 1d)", node.span)
+        elif text in FUNCTIONS:
+            self._wrong(f"`{text}` is a function: write {FUNCTIONS[text].usage}", node.span)
+        else:
+            self.problems.append(unknown_name(node, scope.names()))
+        return None
+
+    # --- operators
+
+    def _negation(self, node: Prefix, it: Universe | None) -> Expr | None:
+        if isinstance(node.operand, Period):
+            self._wrong(f"a window cannot be negative: write {node.operand.text}", node.span)
+            return None
+        operand = self.expression(node.operand, it)
+        if operand is None:
+            return None
+        if operand.type not in NUMERIC:
+            self._wrong(
+                f"{brief(node.operand)} is {article(operand.type)} and has no negative",
+                node.span,
+                "conditions are turned round with `not`",
+            )
+            return None
+        if isinstance(operand, Literal):
+            return Literal(-operand.value, operand.type, node.span)
+        return Negate(operand, operand.type, node.span)
+
+    def _infix(self, node: Infix, it: Universe | None) -> Expr | None:
+        if (symbol := self._split_symbol(node)) is not None:
+            self._wrong(f"`{symbol}` is read as two instruments: quote it if it is one symbol: '{symbol}'", node.span)
+            return None
+        left, right = self.expression(node.left, it), self.expression(node.right, it)
+        if left is None or right is None:
+            return None
+        sides = (node.left, left, left.type), (node.right, right, right.type)
+        try:
+            if node.op in COMPARISONS:
+                compared(node.op, *sides)
+                return Comparison(node.op, left, right, node.span)
+            return Arithmetic(node.op, left, right, combined(node.op, *sides), node.span)
+        except UnitError as error:
+            self._wrong(error.message, node.op_span if error.at is None else error.at.span, error.hint)
+            return None
+
+    def _split_symbol(self, node: Infix) -> str | None:
+        """``BTC/USD``, which was meant as one symbol."""
+        for side in (node.left, node.right):
+            if (
+                not isinstance(side, Name)
+                or side.quoted
+                or not is_plain_symbol(side.text)
+                or side.text in self.scope.names()
+            ):
+                return None
+        assert isinstance(node.left, Name) and isinstance(node.right, Name)  # noqa: S101, PT018 - looked at above
+        return f"{node.left.text}{node.op}{node.right.text}" if node.op in {"/", "-"} else None
+
+    def _chain(self, node: Chain, it: Universe | None) -> Expr | None:
+        checked = [self.condition(operand, it, f"`{node.op}`") for operand in node.operands]
+        operands: list[Expr] = []
+        for operand in checked:
+            if operand is None:
+                return None
+            operands += operand.operands if isinstance(operand, Logic) and operand.op == node.op else (operand,)
+        return Logic(node.op, tuple(operands), node.span)
+
+    # --- functions
+
+    def _call(self, node: Application, it: Universe | None) -> Expr | None:
+        signature = FUNCTIONS.get(node.function)
+        if signature is None:
+            message = f"unknown function `{node.function}`{did_you_mean(node.function, FUNCTIONS)}"
+            self._wrong(message, node.function_span, f"functions are {', '.join(sorted(FUNCTIONS))}")
+            return None
+        if len(node.args) != len(signature.parameters):
+            wanted = len(signature.parameters)
+            message = (
+                f"{signature.usage} takes {wanted} argument{'s' if wanted > 1 else ''}, and here {_are(len(node.args))}"
+            )
+            self._wrong(message, node.span, signature.summary)
+            return None
+        args = self._arguments(node, signature, it)
+        if args is None:
+            return None
+        result = signature.result
+        if result is None:
+            result = next(arg.type for arg in args if isinstance(arg, Expr))
+        return Call(signature.name, args, result, node.span)
+
+    def _arguments(self, node: Application, signature: Signature, it: Universe | None) -> tuple[Argument, ...] | None:
+        """All arguments, or None if one is wrong."""
+        universe: Universe | None = None
+        args: list[Argument] = []
+        for given, parameter in zip(node.args, signature.parameters, strict=True):
+            if parameter.of_member and universe is None:
+                continue  # what it would be about is wrong itself
+            found = self._argument(given, signature, parameter, universe if parameter.of_member else it)
+            if isinstance(found, Universe):
+                universe = found
+            if found is not None:
+                args.append(found)
+        if len(args) < len(signature.parameters):
+            return None
+        if signature.member_of_universe and universe is not None and isinstance(args[0], It | Instrument | Basket):
+            problem = not_a_member(node.args[0], args[0], universe, it)
+            if problem is not None:
+                self.problems.append(problem)
+                return None
+        return tuple(args)
+
+    def _argument(self, node: Node, signature: Signature, parameter: Parameter, it: Universe | None) -> Argument | None:
+        try:
+            match parameter.kind:
+                case Kind.ASSET:
+                    return read_asset(node, signature, parameter, self.scope, it)
+                case Kind.UNIVERSE:
+                    return read_universe(node, signature, parameter, self.scope)
+                case Kind.WINDOW | Kind.SAMPLES:
+                    return read_window(node, signature, parameter)
+                case Kind.CONDITION:
+                    return self.condition(node, it, signature.usage)
+                case Kind.VALUE:
+                    return self._value(node, it, signature)
+        except ExpressionError as error:
+            self.problems.append(error)
+            return None
+
+    def _value(self, node: Node, it: Universe | None, signature: Signature) -> Expr | None:
+        expr = self.expression(node, it)
+        if expr is None or expr.type in NUMERIC:
+            return expr
+        hint = "streak(...) and share(...) count conditions" if expr.type is Type.CONDITION else ""
+        self._wrong(f"{signature.usage} needs a value, and {brief(node)} is {article(expr.type)}", node.span, hint)
+        return None
+
+
+def _are(count: int) -> str:
+    return "is 1" if count == 1 else f"are {count or 'none'}"

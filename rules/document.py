@@ -1,0 +1,384 @@
+"""YAML with the place of everything in it.
+
+A scalar is kept as it was written, and is read as what its field expects, so that ``on``, ``no``, ``1:30`` and dates are no traps;
+:attr:`Document.data` reads by the core schema of YAML 1.2 (``null``, ``true``, ``false``, numbers, everything else text).
+
+Files may come from anybody: their size, the nesting, and what aliases (``*name``) repeat are bounded.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from rules.diagnostics import Diagnostic, Level
+from rules.scalars import offsets, plain_value
+
+MAX_BYTES: Final = 4_000_000
+MAX_DEPTH: Final = 32
+MAX_NODES: Final = 500_000
+"""Nodes of a document, each alias counted as what it repeats."""
+
+KeyPath = tuple[str | int, ...]
+"""From the top to a value: keys of mappings, positions in lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarNode:
+    """One value as written. `style` is ``""`` (plain), ``'``, ``"``, ``|`` or ``>``; `start` and `end` are places in the text."""
+
+    text: str
+    style: str
+    start: int
+    end: int
+
+    @property
+    def value(self) -> str | int | float | bool | None:
+        """By the core schema; text if it is quoted."""
+        return self.text if self.style else plain_value(self.text)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing but blanks, or YAML's words for nothing."""
+        return self.value is None or not self.text.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class MappingNode:
+    """Keys and values in file order; of a key that stands twice, the first."""
+
+    entries: tuple[tuple[ScalarNode, Node], ...]
+    start: int
+
+    def get(self, key: str) -> Node | None:
+        """The value of a key."""
+        return next((value for name, value in self.entries if name.text == key), None)
+
+    def key(self, key: str) -> ScalarNode | None:
+        """The key itself, which knows where it stands."""
+        return next((name for name, _ in self.entries if name.text == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ListNode:
+    """Items in file order."""
+
+    items: tuple[Node, ...]
+    start: int
+
+
+Node = ScalarNode | MappingNode | ListNode
+
+
+class DocumentError(ValueError):
+    """A file that is no document as it should be. `document` is what could be read of it, if anything."""
+
+    def __init__(self, diagnostics: list[Diagnostic], document: Document | None = None) -> None:
+        super().__init__("\n".join(d.render() for d in diagnostics))
+        self.diagnostics = diagnostics
+        self.document = document
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that was read. `root` is None for one without content."""
+
+    file: str
+    text: str
+    root: Node | None
+
+    @cached_property
+    def data(self) -> Any:  # noqa: ANN401 - what a file holds is known to who asks for it
+        """Everything as dictionaries, lists and plain values; None for a file without content."""
+        return None if self.root is None else _plain(self.root)
+
+    def node(self, path: KeyPath) -> Node:
+        """What stands at a path.
+
+        Raises:
+            KeyError: Nothing.
+        """
+        found = self.root
+        for step in path:
+            match found:
+                case MappingNode():
+                    found = found.get(str(step))
+                case ListNode(items=items) if isinstance(step, int) and 0 <= step < len(items):
+                    found = items[step]
+                case _:
+                    found = None
+        if found is None:
+            raise KeyError(path)
+        return found
+
+    def position(self, path: KeyPath) -> tuple[int, int]:
+        """Line and column, from 1, of the value at a path. Of a value that is missing: of what it is missing from."""
+        for length in range(len(path), -1, -1):
+            try:
+                return self.place(self.node(path[:length]).start)
+            except KeyError:
+                continue
+        return 1, 1
+
+    def key_position(self, path: KeyPath) -> tuple[int, int]:
+        """Line and column, from 1, of the key at a path; of an item of a list, those of the item."""
+        try:
+            parent = self.node(path[:-1])
+        except KeyError:
+            return self.position(path)
+        key = parent.key(str(path[-1])) if isinstance(parent, MappingNode) and path else None
+        return self.position(path) if key is None else self.place(key.start)
+
+    def text_position(self, path: KeyPath, offset: int) -> tuple[int, int]:
+        """Line and column, from 1, of a character of the scalar at a path, counted in its value from 0."""
+        node = self.node(path)
+        return self.place(self.inside(node, offset) if isinstance(node, ScalarNode) else node.start)
+
+    def inside(self, scalar: ScalarNode, offset: int) -> int:
+        """The place in the text of a character of a scalar's value."""
+        places = offsets(scalar.text, self.text[scalar.start : scalar.end], scalar.style)
+        return scalar.start + places[min(offset, len(places) - 1)]
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Line and column, from 1, of a place in the text."""
+        line = bisect_right(self._line_starts, index) - 1
+        return line + 1, index - self._line_starts[line] + 1
+
+    def diagnostic(self, index: int, message: str, hint: str = "", severity: Level = Level.ERROR) -> Diagnostic:
+        """What is wrong at a place in the text."""
+        line, column = self.place(index)
+        return Diagnostic(self.file, line, column, severity, message, hint, self.line(line))
+
+    def line(self, number: int) -> str:
+        """A line, counted from 1, without its end."""
+        start = self._line_starts[number - 1]
+        return (
+            self.text[start:].split("\n", 1)[0].rstrip("\r")
+            if number == len(self._line_starts)
+            else (self.text[start : self._line_starts[number] - 1].rstrip("\r"))
+        )
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(place + 1 for place, character in enumerate(self.text) if character == "\n")]
+
+
+def load(source: str | Path, name: str = "") -> Document:
+    """Reads a document.
+
+    Args:
+        source: A text, or the path of a file.
+        name: What messages call it; the path if not given.
+
+    Raises:
+        DocumentError: It cannot be read, is no YAML, says a key twice, or is beyond the limits.
+    """
+    if isinstance(source, Path):
+        name = name or str(source)
+        return _compose(_read(source, name), name)
+    return _compose(source, name or "<text>")
+
+
+def _read(path: Path, name: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DocumentError([_whole(name, f"cannot be read: {error.strerror}")]) from error
+    if len(content) > MAX_BYTES:
+        raise DocumentError([_whole(name, f"larger than {MAX_BYTES // 1_000_000} MB")])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        problem = Diagnostic(name, line, column, Level.ERROR, "not UTF-8 text", "save the file with the encoding UTF-8")
+        raise DocumentError([problem]) from error
+
+
+def _whole(name: str, message: str) -> Diagnostic:
+    return Diagnostic(name, 0, 0, Level.ERROR, message)
+
+
+def _compose(text: str, name: str) -> Document:
+    text = text.removeprefix("\ufeff")
+    if len(text) > MAX_BYTES:
+        raise DocumentError([_whole(name, f"larger than {MAX_BYTES // 1_000_000} MB")])
+    bare = Document(name, text, None)
+    composer = _Composer(bare)
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            composer.take(event)
+    except yaml.MarkedYAMLError as error:
+        raise DocumentError([*composer.problems, _syntax_error(bare, error)]) from error
+    except (yaml.YAMLError, UnicodeEncodeError) as error:
+        place = getattr(error, "position", getattr(error, "start", 0))
+        problem = bare.diagnostic(place, f"a character that no text file has: U+{ord(text[place]):04X}")
+        raise DocumentError([problem]) from error
+    except _GiveUp as error:
+        raise DocumentError([*composer.problems, error.problem]) from None
+    document = Document(name, text, composer.root)
+    if composer.problems:
+        raise DocumentError(composer.problems, document)
+    return document
+
+
+class _GiveUp(Exception):
+    """Reading on would be of no use."""
+
+    def __init__(self, problem: Diagnostic) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or a list whose end has not come yet."""
+
+    start: int
+    is_mapping: bool
+    anchor: str | None
+    children: list[Node] = field(default_factory=list)
+    nodes: int = 1
+
+
+class _Composer:
+    """Builds the nodes from the parser's events, without recursion and within the limits."""
+
+    def __init__(self, document: Document) -> None:
+        self.root: Node | None = None
+        self.problems: list[Diagnostic] = []
+        self._document = document
+        self._open: list[_Open] = []
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._documents = 0
+        self._nodes = 0
+
+    def take(self, event: yaml.Event) -> None:
+        """The parser's next event."""
+        start = event.start_mark.index
+        match event:
+            case yaml.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    self._give_up(start, "a second document in one file", "make it a file of its own")
+            case yaml.AliasEvent():
+                if event.anchor not in self._anchors:
+                    self._give_up(start, f"`*{event.anchor}` repeats something that does not exist", _QUOTE)
+                self._add(*self._anchors[event.anchor], start, repeated=True)
+            case yaml.ScalarEvent():
+                self._refuse_tag(event, start)
+                start = self._after_properties(event, start)
+                style = event.style or ("" if event.tag is None else '"')
+                node = ScalarNode(event.value, style, start, event.end_mark.index)
+                self._remember(event.anchor, node, 1)
+                self._add(node, 1, start)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._refuse_tag(event, start)
+                if len(self._open) == MAX_DEPTH:
+                    self._give_up(start, f"nested more than {MAX_DEPTH} deep")
+                self._open.append(_Open(start, isinstance(event, yaml.MappingStartEvent), event.anchor))
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                done = self._open.pop()
+                node = self._mapping(done) if done.is_mapping else ListNode(tuple(done.children), done.start)
+                self._remember(done.anchor, node, done.nodes)
+                self._add(node, done.nodes, done.start)
+
+    def _add(self, node: Node, nodes: int, at: int, *, repeated: bool = False) -> None:
+        if not self._open:
+            self.root = node
+            return
+        parent = self._open[-1]
+        if parent.is_mapping and len(parent.children) % 2 == 0 and not isinstance(node, ScalarNode):
+            self._give_up(at, "a key has to be a word", "a text that begins with { or [ is quoted")
+        parent.children.append(node)
+        parent.nodes += nodes
+        self._nodes += nodes if repeated else 1
+        if self._nodes > MAX_NODES:
+            self._give_up(at, f"more than {MAX_NODES} values, counting what aliases repeat")
+
+    def _mapping(self, done: _Open) -> MappingNode:
+        entries: dict[str, tuple[ScalarNode, Node]] = {}
+        for key, value in zip(done.children[::2], done.children[1::2], strict=True):
+            assert isinstance(key, ScalarNode)  # noqa: S101 - looked at in _add
+            if key.text in entries:
+                line, _ = self._document.place(entries[key.text][0].start)
+                self.problems.append(
+                    self._document.diagnostic(key.start, f"`{key.text}` stands here twice: first on line {line}")
+                )
+            else:
+                entries[key.text] = (key, value)
+        return MappingNode(tuple(entries.values()), done.start)
+
+    def _remember(self, anchor: str | None, node: Node, nodes: int) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = (node, nodes)
+
+    def _refuse_tag(self, event: Any, start: int) -> None:  # noqa: ANN401 - three kinds of event
+        if event.tag not in {None, "!", "tag:yaml.org,2002:str"}:
+            self._give_up(start, f"the tag {event.tag} means nothing here", "write the value without it")
+
+    def _after_properties(self, event: Any, start: int) -> int:  # noqa: ANN401 - yaml's events have no types
+        """Where the value begins behind its ``&anchor`` and ``!tag``."""
+        text = self._document.text
+        while (event.anchor is not None or event.tag is not None) and text[start : start + 1] in {"&", "!"}:
+            while start < event.end_mark.index and not text[start].isspace():
+                start += 1
+            while start < event.end_mark.index and text[start].isspace():
+                start += 1
+        return start
+
+    def _give_up(self, index: int, message: str, hint: str = "") -> None:
+        raise _GiveUp(self._document.diagnostic(index, message, hint))
+
+
+_QUOTE: Final = "a text that begins with one of * & ! % @ ` { [ | > ' \" # is quoted"
+
+
+def _syntax_error(document: Document, error: yaml.MarkedYAMLError) -> Diagnostic:
+    mark = error.problem_mark or error.context_mark
+    index = min(mark.index, len(document.text)) if mark else 0
+    problem = (error.problem or error.context or "no YAML").removeprefix("did not find ")
+    found = document.text[index : index + 1]
+    line, _ = document.place(index)
+    if found == "\t":
+        return document.diagnostic(index, "a tab cannot indent", "indent with spaces")
+    if "mapping values are not allowed" in problem:
+        return document.diagnostic(
+            index, "a `:` that belongs to no key", "quote a text with `: ` in it; keys of one thing begin in one column"
+        )
+    if "cannot start any token" in problem:
+        return document.diagnostic(index, f"a text cannot begin with `{found}`", _QUOTE)
+    if error.context_mark and error.context:
+        begun, _ = document.place(error.context_mark.index)
+        context = error.context.removeprefix("while parsing ").removeprefix("while scanning ")
+        where = "" if begun == line else f" that begins on line {begun}"
+        return document.diagnostic(index, f"no YAML: in {context}{where}: {_expected(problem)}", _hint(problem))
+    return document.diagnostic(index, f"no YAML: {problem}")
+
+
+def _expected(problem: str) -> str:
+    return problem if problem.startswith(("found", "unknown", "could")) else f"{problem} here"
+
+
+def _hint(problem: str) -> str:
+    if "expected key" in problem:
+        return (
+            "keys of one thing begin in one column; a text that begins with a quote ends with it: quote it as a whole"
+        )
+    return "a quote or a bracket may not be closed" if "end of stream" in problem or "',' or" in problem else ""
+
+
+def _plain(node: Node) -> Any:  # noqa: ANN401 - see Document.data
+    match node:
+        case ScalarNode():
+            return node.value
+        case MappingNode(entries=entries):
+            return {key.text: _plain(value) for key, value in entries}
+        case ListNode(items=items):
+            return [_plain(item) for item in items]
