@@ -42,8 +42,8 @@ OnOutcome = Callable[[str, str], None]
 class Notifier:
     """Delivers the outbox.
 
-    `consumer` names this process in the consumer group. `on_failing`: a receiver's attempts have begun to fail (its name,
-    what it said), or one worked again (its name, None). `now`: UTC nanoseconds, for the record of an outcome.
+    `consumer` names this process in the consumer group. `on_failing`: a receiver's attempts have begun to fail (name,
+    what it said), or one worked again (name, None). `now`: UTC nanoseconds, for the record of an outcome.
     """
 
     def __init__(
@@ -80,7 +80,6 @@ class Notifier:
         """Outcomes by idempotency key: no message is sent twice by this process, whatever the store remembers."""
         self._unsettled: deque[tuple[OutboxEntry, str, bytes, bool]] = deque()
         self._to_settle = asyncio.Event()
-        self._direct: dict[str, asyncio.Future[Outcome]] = {}
         self._sweep_at = 0.0
 
     async def run(self) -> None:
@@ -97,25 +96,19 @@ class Notifier:
             settling.cancel()
             await asyncio.gather(intake, settling, return_exceptions=True)
             await self._settle_rest()
-            for end in self._direct.values():
-                end.set_result(Outcome(delivered=False, attempts=0, detail="the monitor was stopped"))
 
-    async def deliver_now(self, notifications: Sequence[Notification]) -> list[Outcome]:
-        """Send without the outbox, for what must be told while the store is away; each at most once in this process.
+    async def deliver_now(self, notifications: Sequence[Notification]) -> None:
+        """Hand messages to their lanes without the outbox, for what must be told while the store is away.
 
-        Returns when each is delivered or given up. Does not survive a crash.
+        Each is sent once by this process, and tried as any other; it is lost in a crash.
         """
-        waiting: list[asyncio.Future[Outcome]] = []
         for notification in notifications:
             lane = self._lanes.get(notification.receiver)
             if lane is None:
                 _log.error("no such receiver", receiver=notification.receiver, key=notification.key)
             elif notification.key not in self._ends and notification.key not in self._flying:
-                self._direct[notification.key] = asyncio.get_running_loop().create_future()
                 self._flying.add(notification.key)
                 lane.add(Message(notification))
-                waiting.append(self._direct[notification.key])
-        return [await end for end in waiting]
 
     @property
     def held(self) -> int:
@@ -229,9 +222,6 @@ class Notifier:
         self._remember(notification.key, record)
         if message.entry is not None:
             self._to_be_settled(message.entry, notification.key, record, dead=not outcome.delivered)
-        direct = self._direct.pop(notification.key, None)
-        if direct is not None and not direct.done():
-            direct.set_result(outcome)
 
     def _bury(self, entry: OutboxEntry, key: str, receiver: str, reason: str) -> None:
         """What can never be delivered goes to the dead at once."""

@@ -1,0 +1,192 @@
+"""What the daemon counts and measures, for ``/metrics``.
+
+One registry an object, so that tests and a second daemon in one process share no figures. Names are a promise:
+dashboards use them. Counters get ``_total`` from the exposition format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from connectors.feed import FeedStatus
+from monitor.health import STORE_DOWN
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SEND_SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_FEED_STATUSES: Final = tuple(FeedStatus)
+_ALERT_STATES: Final = ("pending", "firing", "recovering")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFigures:
+    """One feed's connection, as its supervisor counts it since the start; `rows` by kind, `rejected` by cause."""
+
+    name: str
+    status: FeedStatus
+    frames: int = 0
+    reconnects: int = 0
+    conflated: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+
+
+class Metrics:
+    """Every figure of the daemon; see each one's help text for its unit and labels."""
+
+    def __init__(self) -> None:
+        self.registry = r = CollectorRegistry()
+        self.build = Info("rotation_build", "Version of the program.", registry=r)
+
+        self.frames = Counter("rotation_frames", "Frames received.", ["feed"], registry=r)
+        self.rows = Counter("rotation_rows", "Rows of market data received.", ["feed", "kind"], registry=r)
+        self.rejected = Counter(
+            "rotation_rejected_messages", "Messages of a feed that could not be read.", ["feed", "cause"], registry=r
+        )
+        self.filtered = Counter(
+            "rotation_filtered_rows", "Rows kept out of the state, by feed and cause.", ["feed", "cause"], registry=r
+        )
+        self.conflated = Counter(
+            "rotation_conflated_quotes",
+            "Quotes replaced by a newer one of the same instrument while behind.",
+            ["feed"],
+            registry=r,
+        )
+        self.backlog_bytes = Gauge("rotation_backlog_bytes", "Market data received and not yet applied.", registry=r)
+        self.feed_status = Gauge(
+            "rotation_feed_status", "1 for the status a feed is in, 0 for the others.", ["feed", "status"], registry=r
+        )
+        self.reconnects = Counter(
+            "rotation_feed_reconnects", "Connections of a feed begun after the first.", ["feed"], registry=r
+        )
+        self.feed_lag = Gauge(
+            "rotation_feed_lag_seconds", "Receipt minus event time of a feed's newest row.", ["feed"], registry=r
+        )
+
+        self.batches = Counter("rotation_batches", "Micro-batches applied.", registry=r)
+        self.batch_rows = Histogram(
+            "rotation_batch_rows",
+            "Rows of a micro-batch.",
+            buckets=(1, 10, 50, 100, 500, 1_000, 5_000, 10_000, 50_000, 100_000),
+            registry=r,
+        )
+        self.apply_seconds = Histogram(
+            "rotation_apply_seconds", "Filtering a batch and applying it to the state.", buckets=_SECONDS, registry=r
+        )
+        self.evaluation_seconds = Histogram(
+            "rotation_evaluation_seconds", "One evaluation of all rules.", buckets=_SECONDS, registry=r
+        )
+        self.frame_to_outbox_seconds = Histogram(
+            "rotation_frame_to_outbox_seconds",
+            "From the receipt of a batch's first frame until its decisions are in the store.",
+            buckets=_SECONDS,
+            registry=r,
+        )
+        self.commit_seconds = Histogram(
+            "rotation_commit_seconds", "Writing one step to the store.", buckets=_SECONDS, registry=r
+        )
+        self.uncommitted_bytes = Gauge(
+            "rotation_uncommitted_bytes", "Steps waiting to be written to the store.", registry=r
+        )
+        self.store_up = Gauge("rotation_store_up", "1 while the store answers.", registry=r)
+        self.checkpoint_seconds = Histogram(
+            "rotation_checkpoint_seconds", "Writing a checkpoint.", buckets=_SECONDS, registry=r
+        )
+        self.state_bytes = Gauge("rotation_state_bytes", "Memory of the rolling state.", registry=r)
+        self.instruments = Gauge("rotation_instruments", "Instruments in the state.", registry=r)
+
+        self.rules = Gauge("rotation_rules", "Rules in force, by kind (alert, record).", ["kind"], registry=r)
+        self.reloads = Counter(
+            "rotation_reloads", "Reloads of rules, by outcome (applied, refused).", ["outcome"], registry=r
+        )
+        self.alerts = Gauge("rotation_alerts", "Alert instances, by state.", ["state"], registry=r)
+        self.transitions = Counter(
+            "rotation_transitions",
+            "Transitions of alert instances, by rule and new state.",
+            ["alert", "state"],
+            registry=r,
+        )
+        self.template_errors = Counter(
+            "rotation_template_errors", "Annotations that could not be rendered.", ["alert"], registry=r
+        )
+
+        self.notifications = Counter(
+            "rotation_notifications",
+            "Attempts and ends of notifications: delivered, failed, refused, dead, skipped.",
+            ["receiver", "outcome"],
+            registry=r,
+        )
+        self.send_seconds = Histogram(
+            "rotation_notification_seconds",
+            "From a notification's commit to its delivery.",
+            ["receiver"],
+            buckets=_SEND_SECONDS,
+            registry=r,
+        )
+        self.outbox_depth = Gauge(
+            "rotation_outbox_depth", "Notifications in the outbox (waiting) and given up (dead).", ["state"], registry=r
+        )
+        self.problems = Gauge(
+            "rotation_problem", "1 while a health condition is raised.", ["name", "subject"], registry=r
+        )
+        self._totals: dict[tuple[object, ...], int] = {}
+        self.store_up.set(1)
+        for state in _ALERT_STATES:
+            self.alerts.labels(state).set(0)
+
+    def observe_feeds(self, feeds: Iterable[FeedFigures], backlog_bytes: int) -> None:
+        """Take over what the feeds' connections count; their totals only grow, so the difference is added."""
+        self.backlog_bytes.set(backlog_bytes)
+        for feed in feeds:
+            for status in _FEED_STATUSES:
+                self.feed_status.labels(feed.name, status).set(status == feed.status)
+            self._advance(self.frames, feed.frames, feed.name)
+            self._advance(self.reconnects, feed.reconnects, feed.name)
+            self._advance(self.conflated, feed.conflated, feed.name)
+            for kind, total in feed.rows.items():
+                self._advance(self.rows, total, feed.name, kind)
+            for cause, total in feed.rejected.items():
+                self._advance(self.rejected, total, feed.name, cause)
+
+    def observe_filtered(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Take over the truth filter's totals, by feed and cause."""
+        for (feed, cause), total in counts.items():
+            self._advance(self.filtered, total, feed, str(cause))
+
+    def committed(self, seconds: float, latencies: Iterable[float]) -> None:
+        """A write to the store took `seconds`; `latencies`: for each batch in it, seconds since its frames arrived."""
+        self.commit_seconds.observe(seconds)
+        for latency in latencies:
+            self.batches.inc()
+            self.frame_to_outbox_seconds.observe(max(0.0, latency))
+
+    def notification(self, receiver: str, outcome: str) -> None:
+        """Count an attempt or an end; fits the notifier's `on_outcome`."""
+        self.notifications.labels(receiver, outcome).inc()
+
+    def template_error(self, alert: str, _error: str) -> None:
+        """Count an annotation that could not be rendered; fits compose's `on_error`."""
+        self.template_errors.labels(alert).inc()
+
+    def problem(self, name: str, subject: str, raised: bool) -> None:  # noqa: FBT001 - fits the board's callback
+        """Note a health condition; fits the health board's `on_change`."""
+        self.problems.labels(name, subject).set(raised)
+        if name == STORE_DOWN:
+            self.store_up.set(not raised)
+
+    def expose(self) -> bytes:
+        """Every figure as OpenMetrics text, :data:`CONTENT_TYPE`."""
+        return bytes(generate_latest(self.registry))  # type: ignore[no-untyped-call]
+
+    def _advance(self, counter: Counter, total: int, *labels: str) -> None:
+        """Bring a counter up to a total that is kept elsewhere; one that fell began again from 0."""
+        key = (counter, *labels)
+        seen = self._totals.get(key, 0)
+        counter.labels(*labels).inc(total - seen if total >= seen else total)
+        self._totals[key] = total
