@@ -24,11 +24,7 @@ _DEFINE_UNIVERSE: Final = "universes are defined under `universes`"
 def unknown_name(node: Name, known: Iterable[str]) -> ExpressionError:
     """A word that is no symbol by its looks and that nothing defines."""
     found = did_you_mean(node.text, known)
-    hint = (
-        ""
-        if found
-        else f"a symbol is in capitals or quoted: {node.text.upper()}, '{node.text}'; other names are defined under `aliases`"
-    )
+    hint = "" if found else f"a symbol is in capitals or quoted: {node.text.upper()}, '{node.text}'"
     return ExpressionError(f"unknown name `{node.text}`{found}", node.span, hint)
 
 
@@ -120,21 +116,17 @@ def _window_hint(node: Node) -> str:
 
 def _check_samples(node: Period, function: Signature, parameter: Parameter) -> None:
     """One sample a session, or one a minute."""
-    match node.window:
-        case Word() | Since():
-            message = f"{function.usage} needs a number of samples, and {node.text} has none of its own"
-            raise ExpressionError(message, node.span, "write sessions, such as 20d, or minutes, such as 30m")
-        case Clock(ns=ns) if ns % MINUTE:
-            raise ExpressionError(
-                f"{function.usage} takes one sample a minute: write whole minutes instead of {node.text}", node.span
-            )
-        case Clock(ns=ns):
-            samples, shortest = ns // MINUTE, f"{parameter.minimum}m"
-        case Sessions(count=count):
-            samples, shortest = count, f"{parameter.minimum}d"
+    window = node.window
+    if isinstance(window, Word | Since):
+        message = f"{function.usage} needs a number of samples, and {node.text} has none of its own"
+        raise ExpressionError(message, node.span, "write sessions, such as 20d, or minutes, such as 30m")
+    if isinstance(window, Clock) and window.ns % MINUTE:
+        message = f"{function.usage} takes one sample a minute: write whole minutes instead of {node.text}"
+        raise ExpressionError(message, node.span)
+    samples, unit = (window.count, "d") if isinstance(window, Sessions) else (window.ns // MINUTE, "m")
     if samples < parameter.minimum:
         message = f"{function.usage} needs {parameter.minimum} samples or more, and {node.text} has {samples}"
-        raise ExpressionError(message, node.span, f"{shortest} is the shortest window")
+        raise ExpressionError(message, node.span, f"{parameter.minimum}{unit} is the shortest window")
 
 
 def not_a_member(node: Node, member: Asset | It, universe: Universe, it: Universe | None) -> ExpressionError | None:

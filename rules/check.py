@@ -1,4 +1,4 @@
-"""From an expression's structure to its meaning: names resolved, every node typed, whatever makes no sense refused in words."""
+"""From an expression's structure to its meaning: names resolved, every node typed, nonsense refused in words."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ from rules.symbols import is_plain_symbol
 from rules.syntax import Application, Chain, ExpressionError, Infix, Member, Name, Node, Number, Period, Prefix, brief
 from rules.units import NUMERIC, UnitError, article, combined, compared
 
+IT_IS_NO_VALUE: Final = "`it` is an instrument, not a value: write price(it) or ret(it, 1d)"
 COMPARISONS: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
 Argument = Expr | It | Asset | Universe | Window
 _EXAMPLES: Final = {
@@ -117,18 +118,13 @@ class _Checker:
             case Name():
                 return self._name(node)
             case Member():
-                return self._member(node, it)
-            case Prefix(op="not"):
-                operand = self.condition(node.operand, it, "`not`")
-                return None if operand is None else Not(operand, node.span)
-            case Prefix():
-                return self._negation(node, it)
-            case Infix():
-                return self._infix(node, it)
-            case Chain():
-                return self._chain(node, it)
+                message, hint = (OUTSIDE_LOOP, OUTSIDE_LOOP_HINT) if it is None else (IT_IS_NO_VALUE, "")
+                self._wrong(message, node.span, hint)
+                return None
             case Application():
                 return self._call(node, it)
+            case _:
+                return self._operation(node, it)
 
     # --- names and literals
 
@@ -144,12 +140,6 @@ class _Checker:
                     hint,
                 )
                 return None
-
-    def _member(self, node: Member, it: Universe | None) -> None:
-        if it is None:
-            self._wrong(OUTSIDE_LOOP, node.span, OUTSIDE_LOOP_HINT)
-        else:
-            self._wrong("`it` is an instrument, not a value: write price(it) or ret(it, 1d)", node.span)
 
     def _name(self, node: Name) -> Expr | None:
         text, scope = node.text, self.scope
@@ -171,6 +161,18 @@ class _Checker:
         return None
 
     # --- operators
+
+    def _operation(self, node: Prefix | Infix | Chain, it: Universe | None) -> Expr | None:
+        match node:
+            case Prefix(op="not"):
+                operand = self.condition(node.operand, it, "`not`")
+                return None if operand is None else Not(operand, node.span)
+            case Prefix():
+                return self._negation(node, it)
+            case Infix():
+                return self._infix(node, it)
+            case Chain():
+                return self._chain(node, it)
 
     def _negation(self, node: Prefix, it: Universe | None) -> Expr | None:
         if isinstance(node.operand, Period):

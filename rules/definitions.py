@@ -1,4 +1,4 @@
-"""Aliases, baskets and universes of all files: defined once each, members looked up, made into the scope of expressions."""
+"""Aliases, baskets and universes of all files: defined once each, their members looked up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from rules.ast import Basket, Instrument, Span, Universe
 from rules.diagnostics import did_you_mean
@@ -89,7 +89,7 @@ def resolve(names: Names) -> Scope:
     return scope
 
 
-Resolved = Instrument | Basket | Universe
+Resolved = TypeVar("Resolved", Instrument, Basket, Universe)
 
 
 def _keep(kept: dict[str, Resolved], name: str, found: Resolved | None, scope: Scope) -> None:

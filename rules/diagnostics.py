@@ -40,11 +40,12 @@ class Diagnostic:
         """``file:line:column: error: message``, then the line with a caret below the column, then the hint.
 
         Examples:
-            >>> print(Diagnostic("a.yaml", 2, 3, Level.ERROR, "unknown key `wen`", "did you mean `when`?", "  wen: x").render())
+            >>> problem = Diagnostic("a.yaml", 2, 3, Level.ERROR, "unknown key `wen`", "it has `when`", "  wen: x")
+            >>> print(problem.render())
             a.yaml:2:3: error: unknown key `wen`
               wen: x
               ^
-              hint: did you mean `when`?
+              hint: it has `when`
         """
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         lines = [f"{place}: {self.severity}: {self.message}"]

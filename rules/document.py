@@ -1,7 +1,8 @@
 """YAML with the place of everything in it.
 
-A scalar is kept as it was written, and is read as what its field expects, so that ``on``, ``no``, ``1:30`` and dates are no traps;
-:attr:`Document.data` reads by the core schema of YAML 1.2 (``null``, ``true``, ``false``, numbers, everything else text).
+A scalar is kept as it was written, and is read as what its field expects, so that ``on``, ``no``, ``1:30`` and dates
+are no traps; :attr:`Document.data` reads by the core schema of YAML 1.2 (``null``, ``true``, ``false``, numbers,
+everything else text).
 
 Files may come from anybody: their size, the nesting, and what aliases (``*name``) repeat are bounded.
 """
@@ -12,7 +13,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import yaml
 
@@ -30,7 +31,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """One value as written. `style` is ``""`` (plain), ``'``, ``"``, ``|`` or ``>``; `start` and `end` are places in the text."""
+    """One value, from `start` to `end` in the text. `style` is ``""`` (plain), ``'``, ``"``, ``|`` or ``>``."""
 
     text: str
     style: str
@@ -261,21 +262,23 @@ class _Composer:
 
     def take(self, event: yaml.Event) -> None:
         """The parser's next event."""
-        start = event.start_mark.index
+        assert event.start_mark is not None  # noqa: S101 - every event of a parser stands somewhere
+        assert event.end_mark is not None  # noqa: S101
+        start, end = event.start_mark.index, event.end_mark.index
         match event:
             case yaml.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
                     self._give_up(start, "a second document in one file", "make it a file of its own")
             case yaml.AliasEvent():
-                if event.anchor not in self._anchors:
+                if (known := self._anchors.get(event.anchor or "")) is None:
                     self._give_up(start, f"`*{event.anchor}` repeats something that does not exist", _QUOTE)
-                self._add(*self._anchors[event.anchor], start, repeated=True)
+                self._add(*known, start, repeated=True)
             case yaml.ScalarEvent():
                 self._refuse_tag(event, start)
                 start = self._after_properties(event, start)
                 style = event.style or ("" if event.tag is None else '"')
-                node = ScalarNode(event.value, style, start, event.end_mark.index)
+                node = ScalarNode(event.value, style, start, end)
                 self._remember(event.anchor, node, 1)
                 self._add(node, 1, start)
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
@@ -285,9 +288,9 @@ class _Composer:
                 self._open.append(_Open(start, isinstance(event, yaml.MappingStartEvent), event.anchor))
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 done = self._open.pop()
-                node = self._mapping(done) if done.is_mapping else ListNode(tuple(done.children), done.start)
-                self._remember(done.anchor, node, done.nodes)
-                self._add(node, done.nodes, done.start)
+                whole = self._mapping(done) if done.is_mapping else ListNode(tuple(done.children), done.start)
+                self._remember(done.anchor, whole, done.nodes)
+                self._add(whole, done.nodes, done.start)
 
     def _add(self, node: Node, nodes: int, at: int, *, repeated: bool = False) -> None:
         if not self._open:
@@ -333,7 +336,7 @@ class _Composer:
                 start += 1
         return start
 
-    def _give_up(self, index: int, message: str, hint: str = "") -> None:
+    def _give_up(self, index: int, message: str, hint: str = "") -> NoReturn:
         raise _GiveUp(self._document.diagnostic(index, message, hint))
 
 

@@ -1,4 +1,4 @@
-"""Fields of a rule file, each read as the kind it has to be; every fault is noted with its place, and reading goes on."""
+"""Fields of a rule file, each read as the kind it has to be; a fault is noted with its place, and reading goes on."""
 
 from __future__ import annotations
 

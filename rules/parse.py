@@ -1,6 +1,6 @@
 """From the text of an expression to its structure, by the grammar in ``grammar.lark``.
 
-Texts come from files that anybody may have written, so length and nesting are bounded before anything recursive sees them.
+Texts come from files that anybody may have written: length and nesting are bounded before anything recursive sees them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from lark import Lark, Token, Transformer, v_args
-from lark.exceptions import UnexpectedInput, VisitError
+from lark.exceptions import UnexpectedInput
 
 from rules.ast import Span, Word
 from rules.literals import read_date, read_literal
@@ -29,6 +29,7 @@ from rules.syntax import (
     Number,
     Period,
     Prefix,
+    brief,
     children,
 )
 from rules.syntax_errors import explained
@@ -56,14 +57,10 @@ def parse(text: str) -> Node:
         raise ExpressionError(f"an expression of {len(text)} characters; {MAX_LENGTH} are the most", Span(0, 1))
     _refuse_deep_brackets(text)
     try:
-        tree = _parser().parse(text)
-    except VisitError as error:
-        if isinstance(error.orig_exc, ExpressionError):
-            raise error.orig_exc from None
-        raise
+        tree: object = _parser().parse(text)  # the transformer's, not lark's
     except UnexpectedInput as error:
         raise explained(error, text) from None
-    assert isinstance(tree, Node)  # noqa: S101 - what the transformer makes of `start`
+    assert isinstance(tree, Node)  # noqa: S101 - what the transformer makes
     _refuse_deep(tree)
     return tree
 
@@ -103,7 +100,9 @@ class _Build(Transformer[Token, Node]):
         first, op, middle, other_op, last = parts[:5]
         assert isinstance(other_op, Token)  # noqa: S101 - the grammar's
         a, b, c = (brief(p) for p in (first, middle, last) if not isinstance(p, Token))
-        raise ExpressionError("comparisons cannot be chained", _span(other_op), f"write `{a} {op} {b} and {b} {other_op} {c}`")
+        raise ExpressionError(
+            "comparisons cannot be chained", _span(other_op), f"write `{a} {op} {b} and {b} {other_op} {c}`"
+        )
 
     def any_of(self, *operands: Node) -> Chain:
         return Chain("or", operands, Span(operands[0].span.start, operands[-1].span.end))
@@ -136,7 +135,7 @@ def _at(place: int) -> Span:
     return Span(place, place + 1)
 
 
-# --- limits ------------------------------------------------------------------------------------------------------------------
+# --- limits
 
 
 def _refuse_deep_brackets(text: str) -> None:

@@ -18,7 +18,7 @@ _ESCAPE: Final = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{
 
 
 def plain_value(text: str) -> str | int | float | bool | None:
-    """What an unquoted scalar is by the core schema of YAML 1.2, but for octal and hexadecimal numbers: those stay text.
+    """What an unquoted scalar is by the core schema of YAML 1.2; octal and hexadecimal numbers stay text.
 
     Examples:
         >>> [plain_value(t) for t in ("on", "1:30", "true", "12", "1e3", "~")]

@@ -14,7 +14,6 @@ from rules.ast import (
     Comparison,
     Expr,
     Instrument,
-    It,
     Logic,
     Negate,
     Not,
@@ -40,7 +39,7 @@ class Record:
 
 @dataclass(slots=True)
 class Scope:
-    """The names an expression can use. `broken` are names whose own definition is wrong: using one is no second error."""
+    """The names an expression can use. `broken`: those whose own definition is wrong; using one is no second error."""
 
     aliases: Mapping[str, Instrument] = field(default_factory=dict)
     baskets: Mapping[str, Basket] = field(default_factory=dict)

@@ -36,7 +36,7 @@ _WORDS: Final = {"AND": "and", "OR": "or", "NOT": "not", "IT": "it"}
 def explained(error: UnexpectedInput, text: str) -> ExpressionError:
     """The message for what the parser raised over `text`."""
     if isinstance(error, UnexpectedCharacters):
-        return _stray(text, error.pos_in_stream)
+        return _stray(text, error.pos_in_stream)  # type: ignore[arg-type] # lark's annotation is of None only
     assert isinstance(error, UnexpectedToken)  # noqa: S101 - the only other kind there is
     expected = _expected(error.accepts)
     token = error.token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ from rules.diagnostics import did_you_mean
 VARIABLES: Final = ("value", "labels", "evidence", "at", "episode", "alert", "member")
 FILTERS: Final = ("bp", "pct", "px", "ago", "local")
 
-_ENVIRONMENT: Final = ImmutableSandboxedEnvironment(autoescape=False)  # noqa: S701 - messages are plain text
+_ENVIRONMENT: Final = ImmutableSandboxedEnvironment(autoescape=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +43,28 @@ def template_problems(text: str) -> list[TemplateProblem]:
     return sorted(_unknown(tree, text), key=lambda p: p.offset)
 
 
-def _unknown(tree: nodes.Template, text: str) -> list[TemplateProblem]:
-    problems: list[TemplateProblem] = []
+def _unknown(tree: nodes.Template, text: str) -> Iterator[TemplateProblem]:
     names = list(tree.find_all(nodes.Name))
     known = {*VARIABLES, *_ENVIRONMENT.globals, *(n.name for n in names if n.ctx != "load")}
     for name in names:
         if name.ctx == "load" and name.name not in known:
-            hint = f"a template has {', '.join(VARIABLES)}"
-            problems.append(
-                _problem(text, name, f"unknown name `{name.name}`{did_you_mean(name.name, VARIABLES)}", name.name, hint)
-            )
+            message = f"unknown name `{name.name}`{did_you_mean(name.name, VARIABLES)}"
+            yield _problem(text, name, message, name.name, f"a template has {', '.join(VARIABLES)}")
     for used in tree.find_all(nodes.Filter):
         if used.name not in FILTERS and used.name not in _ENVIRONMENT.filters:
-            hint = f"filters are {', '.join(FILTERS)}, and those of Jinja2"
-            problems.append(
-                _problem(text, used, f"unknown filter `{used.name}`{did_you_mean(used.name, FILTERS)}", used.name, hint)
-            )
+            message = f"unknown filter `{used.name}`{did_you_mean(used.name, FILTERS)}"
+            yield _problem(text, used, message, used.name, f"filters are {', '.join(FILTERS)}, and those of Jinja2")
     for test in tree.find_all(nodes.Test):
         if test.name not in _ENVIRONMENT.tests:
-            problems.append(_problem(text, test, f"unknown test `{test.name}`", test.name))
+            yield _problem(text, test, f"unknown test `{test.name}`", test.name)
     for part in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
-        problems.append(_problem(text, part, "a template cannot use another one", ""))
+        yield _problem(text, part, "a template cannot use another one")
     for attribute in tree.find_all(nodes.Getattr):
         if attribute.attr.startswith("_"):
-            problems.append(_problem(text, attribute, f"`{attribute.attr}` is private", attribute.attr))
-    return problems
+            yield _problem(text, attribute, f"`{attribute.attr}` is private", attribute.attr)
 
 
-def _problem(text: str, node: nodes.Node, message: str, word: str, hint: str = "") -> TemplateProblem:
+def _problem(text: str, node: nodes.Node, message: str, word: str = "", hint: str = "") -> TemplateProblem:
     """Jinja2 knows the line; the word is looked for in it."""
     start = _line_offset(text, node.lineno)
     found = re.compile(rf"\b{re.escape(word)}\b").search(text, start) if word else None

@@ -1,7 +1,7 @@
 """Which types may be added, multiplied and compared, and what to write where they may not.
 
-Scores and counts are pure numbers and mix freely; so does a price with a number, since a price has no unit of its own to be
-written with. A ratio and a duration have: `4%`, `400bp`, `30s`.
+Scores and counts are pure numbers and mix freely; so does a price with a number, since a price has no unit of its own
+to be written with. A ratio and a duration have: `4%`, `400bp`, `30s`.
 """
 
 from __future__ import annotations
