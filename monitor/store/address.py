@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -24,6 +25,7 @@ TLS_OPTIONS: Final = frozenset(
         "ssl_password",
     }
 )
+FILES: Final = frozenset({"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"})
 OPTIONS: Final = frozenset({"db"})
 
 
@@ -60,6 +62,9 @@ def connection_options(url: str) -> dict[str, Any]:
     unknown = sorted(options.keys() - possible)
     if unknown:
         raise StoreRefused(f"{where}: unknown option `{unknown[0]}`; possible here: {', '.join(sorted(possible))}")
+    for name in sorted(options.keys() & FILES):
+        if not Path(options[name][0]).exists():
+            raise StoreRefused(f"{where}: {name}: {options[name][0]} does not exist")
     if parts.scheme == "unix" and not parts.path:
         raise StoreRefused(f"{where}: the path of the socket is missing: unix:///run/valkey/valkey.sock")
     if parts.scheme != "unix":

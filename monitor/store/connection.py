@@ -159,11 +159,17 @@ class Server:
         finally:
             await self._pool.release(connection)
 
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        """Look at how the task ended: nobody else does when its caller has given up."""
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()
+
     async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
         """The work's result, within the time-out; the work is not cancelled, and ends by the line's time-outs."""
         task = asyncio.create_task(work)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._finished)
         try:
             async with asyncio.timeout(self._timeout):
                 return await asyncio.shield(task)

@@ -225,7 +225,10 @@ class EmbeddedValkey:
         """The end of the server's log."""
         if self._reader is not None and self._process is not None and self._process.returncode is not None:
             await self._reader
-        return "its last words:\n  " + "\n  ".join(self._lines) if self._lines else "it said nothing"
+        words = "\n  ".join(["its last words:", *self._lines]) if self._lines else "it said nothing"
+        if "append only file" in words:
+            words += f"\nTo start with an empty store, move {self._folder / 'appendonlydir'} away"
+        return words
 
     async def _end_process(self) -> None:
         """End the server: asked first, killed when it does not."""
