@@ -1,0 +1,293 @@
+"""One feed's connection, kept alive: sign-in, batches, liveness, and what follows each kind of failure."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from connectors.batch import Batch, Notice, NoticeKind
+from connectors.feed import Address, Feed, FeedStatus, Frame, Remedy
+from connectors.websocket import Connection, Disconnected, open_websocket
+
+Sink = Callable[[Batch], Awaitable[None]]
+"""Takes batches with rows; may wait, which holds the vendor back."""
+
+Connect = Callable[[Address], Awaitable[Connection]]
+
+SIGNED_IN: Final = frozenset({NoticeKind.AUTHENTICATED, NoticeKind.SUBSCRIBED})
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorSettings:
+    """All times in seconds."""
+
+    silence: float = 30.0
+    """Connected, but no market data for so long: a fault."""
+    sign_in: float = 15.0
+    """From the open line to the vendor's consent."""
+    backoff: float = 0.5
+    """Before the first attempt after a drop, at most; doubles with each attempt that brought no market data ..."""
+    longest_backoff: float = 60.0
+    """... up to this. The pause is drawn between nothing and that bound ("full jitter"), so that clients spread out."""
+    wait: float = 10.0
+    """Before the first attempt after a limit that frees itself; doubles likewise ..."""
+    longest_wait: float = 60.0
+    gather: float = 0.002
+    """Batches are at least so far apart; a message after a longer pause is passed on at once."""
+
+
+DEFAULT: Final = SupervisorSettings()
+
+
+@dataclass(slots=True)
+class FeedHealth:
+    """How a feed is doing. Times are nanoseconds UTC of this machine; counts are since the start."""
+
+    feed: str
+    status: FeedStatus = FeedStatus.CONNECTING
+    since: int = 0
+    """When `status` began."""
+    connections: int = 0
+    """Lines opened."""
+    reconnects: int = 0
+    """Attempts after the first."""
+    silences: int = 0
+    frames: int = 0
+    bytes: int = 0
+    rows: int = 0
+    """Market data rows of all kinds."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Messages that could not be read, by cause."""
+    unused: Counter[str] = field(default_factory=Counter)
+    """Messages that were understood and have no place in a batch, by kind."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """Errors the vendor reported, by code."""
+    last_error: str = ""
+    """What went wrong last, in one line."""
+    last_data_at: int | None = None
+    """When market data arrived last."""
+
+
+class Recorder(Protocol):
+    """Keeps what arrived, for replay."""
+
+    def opened(self, received_at: int) -> None:
+        """A line was opened at `received_at`, nanoseconds UTC."""
+
+    def received(self, received_at: int, frames: Sequence[bytes]) -> None:
+        """These frames were received together."""
+
+
+class _Ended(Exception):
+    """The connection is over; `remedy` says what follows, the text why."""
+
+    def __init__(self, remedy: Remedy, text: str) -> None:
+        super().__init__(text)
+        self.remedy = remedy
+
+
+class Supervisor:
+    """Runs one feed's connection until cancelled.
+
+    Args:
+        feed: The vendor's protocol.
+        sink: Where batches with rows go; what is only counted is in :attr:`health`.
+        monotonic: Seconds of a clock that never jumps.
+        now_ns: This machine's time, nanoseconds UTC: what batches are stamped with.
+        settings: Times.
+        expects_data: Whether market data should be coming; while not, silence is no fault (night, no instruments).
+        on_status: Told after every change of the status.
+        connect: How a line is opened.
+        recorder: Keeps the raw frames, if they are wanted.
+    """
+
+    def __init__(  # noqa: PLR0913 - the feed's whole environment, named
+        self,
+        feed: Feed,
+        sink: Sink,
+        *,
+        monotonic: Callable[[], float],
+        now_ns: Callable[[], int],
+        settings: SupervisorSettings = DEFAULT,
+        expects_data: Callable[[], bool] = lambda: True,
+        on_status: Callable[[FeedHealth], None] = lambda _: None,
+        connect: Connect = open_websocket,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.health = FeedHealth(feed.name, since=now_ns())
+        self._feed = feed
+        self._sink = sink
+        self._monotonic = monotonic
+        self._now_ns = now_ns
+        self._settings = settings
+        self._expects_data = expects_data
+        self._on_status = on_status
+        self._connect = connect
+        self._recorder = recorder
+        self._connection: Connection | None = None
+        self._fruitless = 0
+        self._restart = asyncio.Event()
+        self._random = random.Random()
+
+    async def run(self) -> None:
+        """Connect, and again after every failure; ends only by cancellation, which closes the line."""
+        while True:
+            self._restart.clear()
+            self._status(FeedStatus.CONNECTING)
+            try:
+                await self._session()
+            except _Ended as end:
+                self.health.last_error = str(end)
+                await self._pause(end.remedy)
+            self.health.reconnects += 1
+
+    async def subscribe(self, symbols: Collection[str]) -> None:
+        """Make `symbols` the wanted set: now if the line is up, else when it is; a stopped feed starts again."""
+        frames = self._feed.subscribe(symbols)
+        if self.health.status is FeedStatus.STOPPED:
+            self.restart()
+        if self._connection is not None:
+            await self._send(self._connection, frames)
+
+    def restart(self) -> None:
+        """End a pause or a stop: connect now. Does nothing to a line that is up."""
+        self._fruitless = 0
+        if self.health.status in (FeedStatus.STOPPED, FeedStatus.BACKING_OFF):
+            self._restart.set()
+
+    async def _session(self) -> None:
+        """One connection from opening to its end, which is always an :class:`_Ended`."""
+        try:
+            connection = await self._connect(self._feed.address())
+        except Disconnected as error:
+            raise _Ended(Remedy.RECONNECT, str(error)) from error
+        self.health.connections += 1
+        self._connection = connection
+        try:
+            self._record(None)
+            await self._send(connection, self._feed.greeting())
+            await self._read(connection)
+        except Disconnected as error:
+            raise _Ended(Remedy.RECONNECT, str(error)) from error
+        finally:
+            self._connection = None
+            await connection.close()
+
+    async def _read(self, connection: Connection) -> None:
+        """Frames to batches to the sink, until the line ends or has to be ended."""
+        began = quiet_since = self._monotonic()
+        signed_in = False
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.silence / 4 if signed_in else self._settings.sign_in / 4):
+                    frames = await connection.receive()
+            except TimeoutError:
+                frames = ()
+            taken_at = self._monotonic()
+            if frames:
+                batch = self._parse(frames)
+                signed_in = signed_in or batch.rows > 0 or any(n.kind in SIGNED_IN for n in batch.notices)
+                if batch.rows:
+                    await self._deliver(batch)
+                    quiet_since = self._monotonic()  # waiting for the sink is no silence of the vendor
+                for notice in batch.notices:
+                    await self._heed(connection, notice)
+            if not signed_in:
+                if self._monotonic() - began > self._settings.sign_in:
+                    raise _Ended(Remedy.RECONNECT, f"sign-in not done within {self._settings.sign_in:g} s")
+            elif not self._expects_data():
+                quiet_since = self._monotonic()
+            elif self._monotonic() - quiet_since > self._settings.silence:
+                self._silent()
+            # A turn of the loop for the others; more while little comes, so that batches are worth their fixed cost.
+            pause = 0.0 if connection.more else taken_at + self._settings.gather - self._monotonic()
+            await asyncio.sleep(max(0.0, pause))
+
+    def _parse(self, frames: Sequence[bytes]) -> Batch:
+        """The frames' batch, counted and recorded."""
+        batch = self._feed.parse(frames, self._record(frames))
+        health = self.health
+        health.frames += len(frames)
+        health.bytes += sum(map(len, frames))
+        health.rows += batch.rows
+        health.rejected.update(batch.rejected)
+        health.unused.update(batch.unused)
+        return batch
+
+    async def _deliver(self, batch: Batch) -> None:
+        """Market data proves the line good: the next failure is a first one again."""
+        self._fruitless = 0
+        self.health.last_data_at = batch.received_at
+        if self.health.status is not FeedStatus.LIVE:
+            self._status(FeedStatus.LIVE)
+        await self._sink(batch)
+
+    async def _heed(self, connection: Connection, notice: Notice) -> None:
+        """Answer a control message, or end the session by it."""
+        if notice.kind is NoticeKind.ERROR:
+            text = f"{notice.code} {notice.text}" if notice.code is not None else notice.text
+            self.health.errors[str(notice.code)] += 1
+            self.health.last_error = text
+            remedy = self._feed.remedy(notice)
+            if remedy is not Remedy.IGNORE:
+                raise _Ended(remedy, text)
+            return
+        if notice.kind is NoticeKind.SUBSCRIBED and self.health.status is FeedStatus.CONNECTING:
+            self._status(FeedStatus.LIVE)
+        await self._send(connection, self._feed.reply(notice))
+
+    def _silent(self) -> None:
+        self.health.silences += 1
+        self._status(FeedStatus.SILENT)
+        raise _Ended(Remedy.RECONNECT, f"connected, but no market data for {self._settings.silence:g} s")
+
+    async def _pause(self, remedy: Remedy) -> None:
+        """As long as the failure asks for, or until :meth:`restart`."""
+        settings = self._settings
+        if remedy is Remedy.STOP:
+            self._status(FeedStatus.STOPPED)
+            await self._restart.wait()
+            return
+        self._status(FeedStatus.BACKING_OFF)
+        doubled = 2.0 ** min(self._fruitless, 30)  # beyond, both bounds are long reached
+        self._fruitless += 1
+        if remedy is Remedy.WAIT:
+            pause = min(settings.longest_wait, settings.wait * doubled)
+        else:
+            pause = self._random.uniform(0.0, min(settings.longest_backoff, settings.backoff * doubled))
+        try:
+            async with asyncio.timeout(pause):
+                await self._restart.wait()
+        except TimeoutError:
+            return
+
+    def _status(self, status: FeedStatus) -> None:
+        self.health.status = status
+        self.health.since = self._now_ns()
+        self._on_status(self.health)
+
+    def _record(self, frames: Sequence[bytes] | None) -> int:
+        """Record that `frames` arrived, or that a line was opened; the time that both recording and batch carry."""
+        now = self._now_ns()
+        if self._recorder is not None:
+            try:
+                if frames is None:
+                    self._recorder.opened(now)
+                else:
+                    self._recorder.received(now, frames)
+            except OSError as error:  # a full disk must not cost the feed
+                self._recorder = None
+                self.health.last_error = f"capture stopped: {error}"
+        return now
+
+    @staticmethod
+    async def _send(connection: Connection, frames: Sequence[Frame]) -> None:
+        """Send, if the line still is: its end is found by `receive`, after what the vendor said before it went."""
+        with contextlib.suppress(Disconnected):
+            for frame in frames:
+                await connection.send(frame)
