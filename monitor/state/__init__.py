@@ -1,0 +1,18 @@
+"""The rolling state of the market, and the views that rules are evaluated on."""
+
+from monitor.state.bars import MINUTE_BARS, SESSION_BARS
+from monitor.state.checkpoint import CHECKPOINT, MINUTE_COLUMNS, QUOTES, SESSION_COLUMNS, RestoreError
+from monitor.state.market import MarketData, MarketState, PriceSource
+
+__all__ = [
+    "CHECKPOINT",
+    "MINUTE_BARS",
+    "MINUTE_COLUMNS",
+    "QUOTES",
+    "SESSION_BARS",
+    "SESSION_COLUMNS",
+    "MarketData",
+    "MarketState",
+    "PriceSource",
+    "RestoreError",
+]

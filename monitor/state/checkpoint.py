@@ -1,0 +1,290 @@
+"""The state as frames and back: what is open goes into the checkpoint, what is closed comes back from bars.
+
+A checkpoint belongs with the bars closed up to the same moment: together they are the state, exactly. Restored from
+them, it goes on as the one that never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from monitor.calendar import MINUTE
+from monitor.state.bars import session_history
+from monitor.state.columns import Codes, Columns, Floats, Ints, SymbolIndex
+from monitor.state.ring import Ages, PriceRing, older
+
+if TYPE_CHECKING:
+    from monitor.state.market import MarketState
+
+VERSION: Final = 1
+
+_DTYPES: Final = {np.dtype(np.int64): pl.Int64(), np.dtype(np.float64): pl.Float64(), np.dtype(np.bool_): pl.Boolean()}
+_COLUMNS: Final = Columns()
+
+_CELLS: Final = pl.Schema({"end": pl.Int64(), "symbol": pl.String(), "price": pl.Float64(), "age_ms": pl.UInt32()})
+
+CHECKPOINT: Final[Mapping[str, pl.Schema]] = {
+    "state": pl.Schema(
+        {
+            "version": pl.Int64(),
+            "now": pl.Int64(),
+            "session": pl.Int64(),
+            "open_end": pl.Int64(),
+            "minute_end": pl.Int64(),
+            "second_touched": pl.Boolean(),
+            "history_revision": pl.Int64(),
+            "first_session": pl.Int64(),
+            "stop_session": pl.Int64(),
+        }
+    ),
+    "instruments": pl.Schema(
+        {"symbol": pl.String(), **{name: _DTYPES[getattr(_COLUMNS, name).dtype] for name in Columns.names()}}
+    ),
+    "minutes": _CELLS,
+    "seconds": _CELLS,
+}
+"""Frames of a checkpoint. `state` is one row. `minutes` is the oldest stored minute, `seconds` what changed in every
+stored second; a row without a symbol only says that there was such a step. Times are UTC nanoseconds."""
+
+MINUTE_COLUMNS: Final = ("ts", "symbol", "close", "age_ms")
+SESSION_COLUMNS: Final = ("ts", "symbol", "open", "close")
+"""The columns of bars that a restore reads."""
+
+QUOTES: Final = pl.Schema(
+    {
+        "symbol": pl.String(),
+        "quote_ts": pl.Datetime("ns", "UTC"),
+        "bid": pl.Float64(),
+        "ask": pl.Float64(),
+        "bid_size": pl.Float64(),
+        "ask_size": pl.Float64(),
+        "trade_ts": pl.Datetime("ns", "UTC"),
+        "trade_price": pl.Float64(),
+        "trade_size": pl.Float64(),
+        "price_ts": pl.Datetime("ns", "UTC"),
+        "price": pl.Float64(),
+    }
+)
+"""Last quote, trade and price of each instrument; null where there is none."""
+
+
+class RestoreError(ValueError):
+    """The checkpoint or the bars cannot be made into a state."""
+
+
+def quotes_frame(index: SymbolIndex, columns: Columns) -> pl.DataFrame:
+    """Last quote, trade and price of every instrument (:data:`QUOTES`)."""
+    frame = _instruments(index, columns, (name for name in QUOTES if name != "symbol"))
+    times = [name for name, dtype in QUOTES.items() if isinstance(dtype, pl.Datetime)]
+    numbers = [name for name, dtype in QUOTES.items() if dtype == pl.Float64]
+    known = pl.col(times).replace(0, None)
+    return frame.with_columns(known, pl.col(numbers).fill_nan(None)).cast(QUOTES)
+
+
+def checkpoint_frames(state: MarketState) -> dict[str, pl.DataFrame]:
+    """What is open in the state, by the names of :data:`CHECKPOINT`."""
+    row = {
+        "version": VERSION,
+        "now": state.now,
+        "session": state.session,
+        "open_end": state.open_end,
+        "minute_end": state.minute_end,
+        "second_touched": state.second_touched,
+        "history_revision": state.history_revision,
+        "first_session": state.sessions.first,
+        "stop_session": state.sessions.stop,
+    }
+    symbols = pl.Series(state.index.symbols(), dtype=pl.String())
+    return {
+        "state": pl.DataFrame([row], schema=CHECKPOINT["state"]),
+        "instruments": _instruments(state.index, state.columns, Columns.names()),
+        "minutes": _cells(state.minutes, min(1, len(state.minutes)), symbols),
+        "seconds": _cells(state.seconds, len(state.seconds), symbols) if state.seconds else pl.DataFrame(schema=_CELLS),
+    }
+
+
+def restore(
+    state: MarketState,
+    frames: Mapping[str, pl.DataFrame],
+    minute_bars: Iterable[pl.DataFrame],
+    session_bars: Iterable[pl.DataFrame],
+) -> None:
+    """Make a new state what it was at the checkpoint.
+
+    Args:
+        state: without events so far; `needs` may have been called, and should, so that what is needed is kept.
+        frames: of `checkpoint_frames`; empty where there is no checkpoint, then only session bars are read.
+        minute_bars: frames with at least :data:`MINUTE_COLUMNS`, in order of time.
+        session_bars: frames with at least :data:`SESSION_COLUMNS`; of equal dates the last counts.
+
+    Raises:
+        RestoreError: the state is in use, the checkpoint is of another version or lacks a frame, or minutes are out of
+        order. ValueError: a session bar cannot be right.
+    """
+    if state.now or len(state.sessions):
+        raise RestoreError("a state that has seen events cannot be restored: make a new one")
+    row = _check(frames)
+    state.session = row.get("session", -1)
+    for frame in session_bars:
+        if frame.height:
+            state.include_sessions(session_history(frame, state.calendar))
+    if not row:
+        return
+    if row["stop_session"] > row["first_session"]:
+        state.sessions.include(row["first_session"], row["stop_session"] - 1)
+    instruments = frames["instruments"]
+    codes = state.codes(instruments["symbol"])
+    for name in Columns.names():
+        getattr(state.columns, name)[codes] = instruments[name].to_numpy()
+    state.now, state.open_end, state.minute_end = row["now"], row["open_end"], row["minute_end"]
+    state.second_touched = bool(row["second_touched"])
+    state.history_revision = row["history_revision"]
+    _restore_minutes(state, frames["minutes"], minute_bars)
+    if state.seconds is not None:
+        _restore_seconds(state, state.seconds, frames["seconds"])
+
+
+def _check(frames: Mapping[str, pl.DataFrame]) -> dict[str, int]:
+    """The checkpoint's state row; empty where there is no checkpoint."""
+    if not frames:
+        return {}
+    if missing := CHECKPOINT.keys() - frames.keys():
+        raise RestoreError(f"the checkpoint lacks {', '.join(sorted(missing))}")
+    for name, schema in CHECKPOINT.items():
+        if name == "state" and (version := frames[name]["version"][0]) != VERSION:
+            raise RestoreError(f"the checkpoint is of version {version}, this program reads version {VERSION}")
+        if frames[name].schema != schema:
+            raise RestoreError(f"the checkpoint's frame {name!r} has the columns {dict(frames[name].schema)}")
+    return frames["state"].row(0, named=True)
+
+
+def _instruments(index: SymbolIndex, columns: Columns, names: Iterable[str]) -> pl.DataFrame:
+    values = {name: getattr(columns, name)[: len(index)].copy() for name in names}
+    return pl.DataFrame({"symbol": pl.Series(index.symbols(), dtype=pl.String()), **values})
+
+
+def _cells(ring: PriceRing, rows: int, symbols: pl.Series) -> pl.DataFrame:
+    """The oldest `rows` of a ring: what is known in the first, then what is not just the row before carried forward."""
+    parts = []
+    prices = np.full(len(symbols), np.nan)
+    ages: Ages = np.zeros(len(symbols), dtype=np.uint32)
+    for row in range(ring.first, ring.first + rows):
+        end = ring.end(row)
+        now, age = ring.row(row)
+        now, age = now[: len(symbols)], age[: len(symbols)]
+        still = older(ages, end - ring.end(row - 1)) if row > ring.first else ages
+        changed = np.flatnonzero(~np.isnan(now) & ((now != prices) | (age != still)))
+        known = pl.DataFrame({"symbol": symbols.gather(changed), "price": now[changed], "age_ms": age[changed]})
+        if not len(changed):
+            known = pl.DataFrame({"symbol": [None], "price": [None], "age_ms": [None]})
+        parts.append(known.select(pl.lit(end).alias("end"), pl.all()).cast(_CELLS))
+        prices, ages = now, age
+    return pl.concat(parts) if parts else pl.DataFrame(schema=_CELLS)
+
+
+def _by_end(cells: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+    for key, part in cells.group_by("end", maintain_order=True):
+        yield int(str(key[0])), part.drop_nulls()
+
+
+def _restore_seconds(state: MarketState, ring: PriceRing, cells: pl.DataFrame) -> None:
+    for end, part in _by_end(cells):
+        ring.extend(np.array([end]))
+        _put_row(state, ring, part)
+    ring.fill()
+
+
+def _put_row(state: MarketState, ring: PriceRing, cells: pl.DataFrame) -> None:
+    """Set cells of the newest row."""
+    codes = state.codes(cells["symbol"])
+    prices, ages = ring.row(ring.stop - 1)
+    prices[codes] = cells["price"].to_numpy()
+    ages[codes] = cells["age_ms"].to_numpy()
+
+
+def _restore_minutes(state: MarketState, floor: pl.DataFrame, frames: Iterable[pl.DataFrame]) -> None:
+    """Rows from the oldest one, `floor`, and the bars after it; and from older bars, where they are needed by now."""
+    ring = state.minutes
+    kept_from = state.oldest_minute_end()
+    floor_end = int(floor["end"][0]) if floor.height else 0
+    after = floor_end if 0 < floor_end <= kept_from else kept_from - 1
+    placed = not floor_end
+    for frame in frames:
+        bars = _MinuteBars.of(state, frame)
+        bars = bars.pick((bars.ends > after) & (bars.ends < state.minute_end))
+        if not placed and (bars.ends > floor_end).any():
+            _put_bars(state, bars.pick(bars.ends < floor_end))
+            _put_floor(state, floor_end, floor)
+            placed = True
+        _put_bars(state, bars.pick(bars.ends != floor_end) if floor_end > after else bars)
+    if not placed:
+        _put_floor(state, floor_end, floor)
+    if len(ring):
+        _extend_to(state, np.array([], dtype=np.int64), state.minute_end - 1)
+    ring.fill()
+    ring.expire(kept_from)
+
+
+@dataclass(frozen=True, slots=True)
+class _MinuteBars:
+    """Columns of minute bars; `ends` in UTC nanoseconds."""
+
+    ends: Ints
+    codes: Codes
+    closes: Floats
+    ages: Ages
+
+    @staticmethod
+    def of(state: MarketState, frame: pl.DataFrame) -> _MinuteBars:
+        return _MinuteBars(
+            frame["ts"].dt.epoch("ns").to_numpy() + MINUTE,
+            state.codes(frame["symbol"]),
+            frame["close"].to_numpy(),
+            frame["age_ms"].to_numpy(),
+        )
+
+    def pick(self, where: npt.NDArray[np.bool_]) -> _MinuteBars:
+        if where.all():
+            return self
+        return _MinuteBars(self.ends[where], self.codes[where], self.closes[where], self.ages[where])
+
+
+def _put_floor(state: MarketState, end: int, cells: pl.DataFrame) -> None:
+    _extend_to(state, np.array([end]), end)
+    _put_row(state, state.minutes, cells.drop_nulls())
+
+
+def _put_bars(state: MarketState, bars: _MinuteBars) -> None:
+    """Set the bars' cells in rows of their own minutes."""
+    if not len(bars.ends):
+        return
+    ring = state.minutes
+    start = int(bars.ends.min())
+    minutes = (bars.ends - start) // MINUTE
+    present = np.zeros(int(minutes.max()) + 1, dtype=np.bool_)
+    present[minutes] = True
+    ends = start + np.flatnonzero(present) * MINUTE
+    _extend_to(state, ends, int(ends[-1]))
+    slots = np.zeros(len(present), dtype=np.intp)
+    slots[present] = ring.slots_of(ends)
+    cells = slots[minutes] * state.columns.width + bars.codes
+    ring.prices.reshape(-1)[cells] = bars.closes
+    ring.ages.reshape(-1)[cells] = bars.ages
+
+
+def _extend_to(state: MarketState, ends: Ints, upto: int) -> None:
+    """Add rows for `ends` and for the grid minutes after the newest row, up to a time."""
+    ring = state.minutes
+    if len(ring):
+        newest = ring.end(ring.stop - 1)
+        grid = state.calendar.minute_ends(
+            state.calendar.minute_at(newest + 1), state.calendar.minute_at(max(upto, newest) + 1)
+        )
+        ends = np.union1d(ends[ends > newest], grid)
+    ring.extend(ends)

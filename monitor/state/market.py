@@ -1,0 +1,408 @@
+"""The state: what the market did, as far as rules, pages and bars need it.
+
+`apply` takes in one batch, `advance` lets time pass without one; both end with the state *as of* a moment of event
+time. The state knows no clock, and is a function of what it was given: the same calls make the same state, bit for bit.
+
+The price is the last trade (or bar) of an instrument that has them, otherwise the mid of its last quote. It is never
+set back: a row older than its instrument's last counts into highs, lows and volume only. Minutes and sessions are
+closed for good by the first row, or `advance`, after them; see :mod:`monitor.state.rows` for rows that come later.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Final, Protocol
+
+import numpy as np
+import polars as pl
+
+from monitor.calendar import MINUTE, TradingCalendar
+from monitor.state.bars import BarLog, SessionHistory, session_history
+from monitor.state.checkpoint import checkpoint_frames, quotes_frame, restore
+from monitor.state.columns import Codes, Columns, Floats, Ints, SymbolIndex
+from monitor.state.ring import PriceRing
+from monitor.state.rows import Prints, Rows, cut, newest, numbers, times
+from monitor.state.sessions import SessionPrices
+from monitor.state.views import LiveView, Selection
+from rules.view import Requirements
+
+SECOND: Final = 1_000_000_000
+
+FINE_SPAN: Final = 10 * MINUTE
+"""Clock windows shorter than this are measured on an axis of seconds."""
+
+
+class PriceSource(StrEnum):
+    """What sets the price: trades where the instrument has them and quotes otherwise, or always one of the two."""
+
+    AUTO = "auto"
+    LAST = "last"
+    MID = "mid"
+
+
+class MarketData(Protocol):
+    """A clean batch: frames with the schemas of :mod:`connectors.batch`."""
+
+    @property
+    def quotes(self) -> pl.DataFrame:
+        """``ts, symbol, bid, ask, bid_size, ask_size``."""
+
+    @property
+    def trades(self) -> pl.DataFrame:
+        """``ts, symbol, price, size``."""
+
+    @property
+    def bars(self) -> pl.DataFrame:
+        """``ts, end, symbol, open, high, low, close, volume``; ``[ts, end)``."""
+
+
+class MarketState:
+    """The market of one calendar's instruments.
+
+    Args:
+        calendar: sessions and minutes.
+        price: what sets the price.
+        stale_after_ns: a price older than this (in event time) is unknown.
+        sessions: how many session closes to keep at least.
+        clock_ns: how far back minutes are kept at least, in trading time.
+        record_bars: keep closed bars for `closed_bars`; off where nobody collects them.
+    """
+
+    def __init__(
+        self,
+        calendar: TradingCalendar,
+        *,
+        price: PriceSource = PriceSource.AUTO,
+        stale_after_ns: int = 15 * MINUTE,
+        sessions: int = 260,
+        clock_ns: int = 0,
+        record_bars: bool = True,
+    ) -> None:
+        self.calendar = calendar
+        self.price = PriceSource(price)
+        self.stale_after_ns = stale_after_ns
+        self.now = 0
+        self.session = -1
+        self.history_revision = 0
+        self.index = SymbolIndex()
+        self.columns = Columns()
+        self.sessions = SessionPrices(self.columns.width)
+        self.minutes = PriceRing(MINUTE, self.columns.width)
+        self.seconds: PriceRing | None = None
+        self.bars = BarLog(calendar) if record_bars else None
+        self.open_end = 0
+        self.minute_end = 0
+        self.second_touched = False
+        self._keep_sessions = sessions
+        self._keep_since: dt.date | None = None
+        self._keep_minutes = -(-clock_ns // MINUTE) + 2
+        self._selections: dict[tuple[str, ...], Selection] = {}
+
+    # --- what rules need ----------------------------------------------------------------------------------------------
+
+    def needs(self, requirements: Requirements) -> None:
+        """Keep enough for these rules from now on; what is kept already stays."""
+        self._keep_sessions = max(self._keep_sessions, requirements.sessions)
+        if requirements.since is not None:
+            self._keep_since = min(requirements.since, self._keep_since or requirements.since)
+        self._keep_minutes = max(self._keep_minutes, -(-requirements.clock_ns // MINUTE) + 2)
+        if 0 < requirements.shortest_clock_ns < FINE_SPAN and self.seconds is None:
+            self.seconds = PriceRing(SECOND, self.columns.width)
+        self.codes(requirements.instruments)
+
+    @property
+    def step(self) -> int:
+        """Resolution of the finest time axis, nanoseconds."""
+        return MINUTE if self.seconds is None else SECOND
+
+    def view(self, instruments: tuple[str, ...]) -> LiveView:
+        """The market now, instruments in the given order. The view is good until the next `apply` or `advance`."""
+        selection = self._selections.get(instruments)
+        if selection is None:
+            selection = self._selections[instruments] = Selection(self.codes(instruments))
+        return LiveView(self, selection)
+
+    # --- taking in ----------------------------------------------------------------------------------------------------
+
+    def apply(self, batch: MarketData, now_ns: int) -> None:
+        """Take in a batch, then let time go on to `now_ns` (or the newest row, if that is later)."""
+        trades = self._rows(batch.trades, "ts", "price", "size")
+        bars = self._rows(batch.bars, "end", "open", "high", "low", "close", "volume")
+        quotes = self._rows(batch.quotes, "ts", "bid", "ask", "bid_size", "ask_size")
+        for end, segment in cut((trades, bars, quotes), self.open_end, self.step):
+            if any(map(len, segment)):
+                self._open(end)
+                self._take_trades(segment[0])
+                self._take_bars(segment[1])
+                self._take_quotes(segment[2])
+        newest_row = max((int(rows.ts.max()) for rows in (trades, bars, quotes) if len(rows)), default=0)
+        self.advance(max(now_ns, newest_row))
+
+    def advance(self, now_ns: int) -> None:
+        """Let time pass: close what ended before `now_ns`. Time never goes back."""
+        if now_ns > self.now:
+            self.now = now_ns
+            self._open(-(-now_ns // self.step) * self.step)
+
+    def import_sessions(self, frame: pl.DataFrame) -> None:
+        """Take in history: ``ts`` (Date), ``symbol``, ``close``, optionally ``open``; a stored close is replaced.
+
+        Sessions that have not closed yet may be among them; they are shown once they have, and give way to what the
+        market then does.
+
+        Raises:
+            ValueError: a row has no symbol, its date is no session, or its close is not a positive number; none is
+            taken.
+        """
+        history = session_history(frame, self.calendar)
+        self.include_sessions(history)
+        self.history_revision += 1
+        self.forget_cached()
+
+    def include_sessions(self, history: SessionHistory) -> None:
+        """Store closes and opens that are within what is kept."""
+        codes = self.codes(history.symbols)
+        kept = history.sessions >= self._oldest_session()
+        if not kept.any():
+            return
+        sessions, codes, closes = history.sessions[kept], codes[kept], history.closes[kept]
+        self.sessions.put(sessions, codes, closes, history.opens[kept])
+        # Newest first, so that of an instrument's rows the oldest is written last and stays.
+        order = np.argsort(-sessions, kind="stable")
+        sessions, codes, closes = sessions[order], codes[order], closes[order]
+        c = self.columns
+        older = (c.first_session[codes] < 0) | (sessions <= c.first_session[codes])
+        c.first_session[codes[older]] = sessions[older]
+        c.first_close[codes[older]] = closes[older]
+
+    def codes(self, symbols: pl.Series | tuple[str, ...]) -> Codes:
+        """Rows of instruments in the columns; new ones are taken in."""
+        codes = self.index.codes_of(symbols) if isinstance(symbols, pl.Series) else self.index.codes(symbols)
+        self._fit()
+        return codes
+
+    def _fit(self) -> None:
+        """Widen every column and row when instruments outgrew them."""
+        width = self.columns.width
+        while width < len(self.index):
+            width *= 2
+        if width > self.columns.width:
+            self.columns.grow(width)
+            self.sessions.grow(width)
+            self.minutes.grow(width)
+            if self.seconds is not None:
+                self.seconds.grow(width)
+
+    def _rows(self, frame: pl.DataFrame, ts: str, *names: str) -> Rows:
+        if not frame.height:
+            nothing = np.empty(0, np.int64)
+            return Rows(np.empty(0, np.intp), nothing, nothing, tuple(np.empty(0) for _ in names))
+        at = times(frame[ts])
+        return Rows(self.codes(frame["symbol"]), at, times(frame["ts"]), numbers(frame, *names))
+
+    def _take_quotes(self, rows: Rows) -> None:
+        if not len(rows):
+            return
+        c = self.columns
+        kept = rows.pick(newest(rows.codes, rows.ts, c.quote_ts))
+        c.quote_ts[kept.codes] = kept.ts
+        c.bid[kept.codes], c.ask[kept.codes], c.bid_size[kept.codes], c.ask_size[kept.codes] = kept.values
+        if self.price is PriceSource.LAST:
+            return
+        if self.price is PriceSource.AUTO:
+            without_trades = c.last_ts[rows.codes] == 0
+            if not without_trades.any():
+                return
+            if not without_trades.all():
+                rows = rows.pick(without_trades)
+        bid, ask = rows.values[:2]
+        self._print(Prints.of(rows.codes, rows.ts, (bid + ask) / 2), c.price_ts, c.price_ts_before)
+
+    def _take_trades(self, rows: Rows) -> None:
+        if not len(rows):
+            return
+        c = self.columns
+        price, size = rows.values
+        kept = rows.pick(newest(rows.codes, rows.ts, c.trade_ts))
+        c.trade_ts[kept.codes] = kept.ts
+        c.trade_price[kept.codes], c.trade_size[kept.codes] = kept.values
+        self._add_volume(rows.codes, size, rows.ts >= self._session_open())
+        if self.price is not PriceSource.MID:
+            self._print(Prints.of(rows.codes, rows.ts, price), c.last_ts, c.last_ts_before)
+
+    def _take_bars(self, rows: Rows) -> None:
+        if not len(rows):
+            return
+        c = self.columns
+        open_, high, low, close, volume = rows.values
+        # A feed may send trades and the bars made of them: then the bar only confirms the price.
+        traded = c.trade_ts[rows.codes] >= rows.starts
+        if traded.any():
+            open_, high, low = (np.where(traded, close, v) for v in (open_, high, low))
+            volume = np.where(traded, 0.0, volume)
+        self._add_volume(rows.codes, volume, rows.ts > self._session_open())
+        if self.price is not PriceSource.MID:
+            prints = Prints.of(rows.codes, rows.ts, close, (open_, high, low))
+            self._print(prints, c.last_ts, c.last_ts_before, opening=1)
+
+    def _session_open(self) -> int:
+        return self.calendar.open_ns(self.session)
+
+    def _add_volume(self, codes: Codes, volume: Floats, regular: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+        c = self.columns
+        volume = np.nan_to_num(volume)
+        np.add.at(c.minute_volume, codes, volume)
+        np.add.at(c.session_volume, codes, np.where(regular, volume, 0.0))
+
+    def _print(self, prints: Prints, last: Ints, last_before: Ints, opening: int = 0) -> None:
+        """Count prices into the minute and the session, and set the price from those that are not older than `last`.
+
+        `opening` is how long after the open a price must be made to be one of regular trading: a bar that ends at the
+        open is not.
+        """
+        c = self.columns
+        codes, ts = prints.codes, prints.ts
+        if not len(ts):
+            return
+        regular = ts >= self._session_open() + opening
+        _widen(prints, regular, c.session_open, c.session_high, c.session_low)
+        # A price of a minute that is over counts here if it sets the price; that was so from the minute's first moment
+        # on.
+        counted = (ts > self.minute_end - MINUTE) | (ts >= last_before[codes])
+        _widen(prints, counted, c.minute_open, c.minute_high, c.minute_low)
+        c.printed[codes[counted]] = True
+        kept = newest(codes, ts, last)
+        codes, ts = codes[kept], ts[kept]
+        if len(ts):
+            last[codes] = ts
+            c.price_ts[codes] = ts
+            c.price[codes] = prints.price[kept]
+            self.second_touched = True
+
+    # --- time passing -------------------------------------------------------------------------------------------------
+
+    def _open(self, end: int) -> None:
+        """Make the step that ends at `end` the open one, closing all before it."""
+        if end <= self.open_end:
+            return
+        if self.seconds is not None and self.second_touched:
+            self.seconds.append(self.open_end, self.columns.price, self.columns.price_ts)
+            self.seconds.expire(end - FINE_SPAN - SECOND)
+        self.second_touched = False
+        self.open_end = end
+        minute_end = -(-end // MINUTE) * MINUTE
+        if minute_end > self.minute_end:
+            self._open_minute(minute_end)
+
+    def _open_minute(self, end: int) -> None:
+        c = self.columns
+        session = self.calendar.session_at(end)
+        if self.minute_end:
+            self._close_minutes(end)
+            if session > self.session:
+                self._close_session(session)
+        c.start_minute()
+        if session != self.session:
+            self.session = session
+            self.sessions.expire(self._oldest_session())
+            self.forget_cached()
+        self.minute_end = end
+        self.minutes.expire(self.oldest_minute_end())
+
+    def _close_minutes(self, end: int) -> None:
+        """Store the open minute, and the grid minutes between it and the one that ends at `end`."""
+        c, calendar = self.columns, self.calendar
+        printed = np.flatnonzero(c.printed)
+        if len(printed):
+            if self.bars is not None:
+                self.bars.add_minute(self.minute_end, c, printed)
+            self.minutes.append(self.minute_end, c.price, c.price_ts)
+        upto = calendar.minute_at(end)
+        start = calendar.minute_at(self.minute_end + (1 if len(printed) else 0))
+        still = calendar.minute_ends(max(start, upto - self._keep_minutes), upto)
+        if len(still):
+            self.minutes.append_still(still, c.price, c.price_ts)
+
+    def _close_session(self, following: int) -> None:
+        """Store the open session; those skipped before `following` are sessions without a trade."""
+        c, stored = self.columns, self.sessions
+        traded = np.flatnonzero(c.price_ts > self.calendar.close_ns(self.session - 1))
+        stored.include(self.session, following - 1)
+        stored.close(self.session)[traded] = c.price[traded]
+        stored.open(self.session)[traded] = c.session_open[traded]
+        first = traded[(c.first_session[traded] < 0) | (c.first_session[traded] >= self.session)]
+        c.first_session[first] = self.session
+        c.first_close[first] = c.price[first]
+        if self.bars is not None:
+            self.bars.add_session(self.session, c, traded)
+        c.start_session()
+
+    def _oldest_session(self) -> int:
+        """The oldest session whose close is kept; before the first event all are."""
+        if self.session < 0:
+            return 0
+        count = self._keep_sessions
+        if self._keep_since is not None:
+            count = max(count, self.session - self.calendar.ordinal_on_or_before(self._keep_since))
+        return self.session - count - 1
+
+    def oldest_minute_end(self) -> int:
+        """The end of the oldest grid minute that is kept."""
+        return self.calendar.minute_end(max(0, self.calendar.minute_at(self.minute_end) - self._keep_minutes))
+
+    def forget_cached(self) -> None:
+        """Drop what views remember of a session's bases."""
+        for selection in self._selections.values():
+            selection.bases.clear()
+
+    # --- for pages and the store --------------------------------------------------------------------------------------
+
+    def quotes_frame(self) -> pl.DataFrame:
+        """Last quote, trade and price of every instrument; null where there is none."""
+        return quotes_frame(self.index, self.columns)
+
+    def closed_bars(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Minute and session bars closed since the last call (:data:`MINUTE_BARS`, :data:`SESSION_BARS`).
+
+        Raises:
+            RuntimeError: the state does not record bars.
+        """
+        if self.bars is None:
+            raise RuntimeError("this state was made with record_bars=False")
+        return self.bars.take(self.index)
+
+    def checkpoint_frames(self) -> dict[str, pl.DataFrame]:
+        """What is open (:data:`CHECKPOINT`); take `closed_bars` at the same moment, the two belong together."""
+        return checkpoint_frames(self)
+
+    def restore(
+        self,
+        frames: Mapping[str, pl.DataFrame],
+        minute_bars: Iterable[pl.DataFrame],
+        session_bars: Iterable[pl.DataFrame],
+    ) -> None:
+        """Make this new state what it was at a checkpoint: see :func:`monitor.state.checkpoint.restore`."""
+        restore(self, frames, minute_bars, session_bars)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns and rows."""
+        rings = [self.minutes] if self.seconds is None else [self.minutes, self.seconds]
+        return self.columns.nbytes + self.sessions.nbytes + sum(ring.nbytes for ring in rings)
+
+
+def _widen(
+    prints: Prints, where: np.ndarray[tuple[int], np.dtype[np.bool_]], opens: Floats, highs: Floats, lows: Floats
+) -> None:
+    """Count the prices `where` into opens, highs and lows."""
+    if not where.any():
+        return
+    codes, open_, high, low = prints.codes, prints.open, prints.high, prints.low
+    if not where.all():
+        codes, open_, high, low = codes[where], open_[where], high[where], low[where]
+    first = np.flatnonzero(np.isnan(opens[codes]))[::-1]  # reversed, so that the first of several stays
+    opens[codes[first]] = open_[first]
+    np.fmax.at(highs, codes, high)
+    np.fmin.at(lows, codes, low)

@@ -1,0 +1,88 @@
+"""Closes and opens of past sessions, by session ordinal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from monitor.state.columns import Codes, Floats, Ints
+
+_SPARE_ROWS: Final = 16
+
+
+class SessionPrices:
+    """Rows of sessions ``first <= s < stop``, all instruments wide; NaN where an instrument did not trade.
+
+    `closes`: (rows, width) float64, the last price of the session at or before its close. `opens`: the same shape, the
+    first price of regular trading.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.first = 0
+        self.stop = 0
+        self._origin = 0
+        self.closes = np.full((0, width), np.nan)
+        self.opens = np.full((0, width), np.nan)
+
+    def __contains__(self, session: int) -> bool:
+        return self.first <= session < self.stop
+
+    def __len__(self) -> int:
+        return self.stop - self.first
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows, used or not."""
+        return self.closes.nbytes + self.opens.nbytes
+
+    def close(self, session: int) -> Floats:
+        """Closes of a stored session, shape (width,): a view, not a copy."""
+        row: Floats = self.closes[session - self._origin]
+        return row
+
+    def open(self, session: int) -> Floats:
+        """Opens of a stored session, shape (width,): a view, not a copy."""
+        row: Floats = self.opens[session - self._origin]
+        return row
+
+    def include(self, first: int, last: int) -> None:
+        """Make sessions `first` to `last`, and all between them and the stored ones, rows; new ones are unknown."""
+        empty = self.first == self.stop
+        start = first if empty else min(first, self.first)
+        stop = last + 1 if empty else max(last + 1, self.stop)
+        if start < self._origin or stop > self._origin + len(self.closes):
+            self._rebuild(start, stop, self.closes.shape[1])
+        self.first, self.stop = start, stop
+
+    def put(self, sessions: Ints, codes: Codes, closes: Floats, opens: Floats) -> None:
+        """Store single values, one an entry of the four arrays."""
+        self.include(int(sessions.min()), int(sessions.max()))
+        rows = sessions - self._origin
+        self.closes[rows, codes] = closes
+        self.opens[rows, codes] = opens
+
+    def expire(self, before: int) -> None:
+        """Forget sessions before an ordinal."""
+        if before > self.first:
+            gone = slice(self.first - self._origin, min(before, self.stop) - self._origin)
+            self.closes[gone] = np.nan
+            self.opens[gone] = np.nan
+            self.first = min(before, self.stop)
+
+    def grow(self, width: int) -> None:
+        """Make room for `width` instruments."""
+        self._rebuild(self.first, self.stop, width)
+
+    def _rebuild(self, start: int, stop: int, width: int) -> None:
+        """Move the rows to arrays that begin with session `start`, with room to go on for a while."""
+        rows = stop - start
+        shape = (rows + max(_SPARE_ROWS, rows // 8), width)
+        closes, opens = np.full(shape, np.nan), np.full(shape, np.nan)
+        known = self.closes.shape[1]
+        old = slice(self.first - self._origin, self.stop - self._origin)
+        new = slice(self.first - start, self.stop - start)
+        if self.first < self.stop:
+            closes[new, :known] = self.closes[old]
+            opens[new, :known] = self.opens[old]
+        self.closes, self.opens, self._origin = closes, opens, start
