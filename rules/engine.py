@@ -64,7 +64,7 @@ class Engine:
         self._witness = Witness(compiler, plan.requirements.instruments)
         self.requirements: Requirements = plan.requirements
 
-    # --- evaluation ----------------------------------------------------------------------------------------------------
+    # --- evaluation ---------------------------------------------------------------------------------------------------
 
     def evaluate(self, view: View) -> Evaluation:
         """Judge every instance as of the view.
@@ -119,7 +119,7 @@ class Engine:
         row = self.instances.rows[i]
         return self._witness.value(row.rule.when, row.rule.value, row.member, self._evaluator.values)
 
-    # --- lifetime ------------------------------------------------------------------------------------------------------
+    # --- lifetime -----------------------------------------------------------------------------------------------------
 
     def restore(self, records: Iterable[InstanceRecord], now: int) -> Evaluation:
         """Take up stored instances where the last process left them, `now` being the event time of its last evaluation.

@@ -99,7 +99,7 @@ class Evaluator:
         self._compute(view, self._bases)
         return self.values
 
-    # --- the past ------------------------------------------------------------------------------------------------------
+    # --- the past -----------------------------------------------------------------------------------------------------
 
     def _samples(self, view: View) -> Iterator[tuple[View, Resolution]]:
         """Samples that have joined the past since the last evaluation, oldest first.
@@ -129,7 +129,7 @@ class Evaluator:
         self._dirty.add(resolution)
         return min(self.plan.rebuild[resolution], stored)
 
-    # --- one evaluation ------------------------------------------------------------------------------------------------
+    # --- one evaluation -----------------------------------------------------------------------------------------------
 
     def _compute(self, view: View, bases: dict[int, Floats]) -> None:
         values, prices = self.values, view.prices()

@@ -56,7 +56,7 @@ class Judgement:
         self.transitions: list[Transition] = []
         self.changed: set[int] = set()
 
-    # --- the market's close --------------------------------------------------------------------------------------------
+    # --- the market's close -------------------------------------------------------------------------------------------
 
     def closes_since(self, before: int) -> None:
         """Do what `on_close` says, for the markets that closed after the evaluation at event time `before`."""
@@ -84,7 +84,7 @@ class Judgement:
                 pending = table.state[i] == Code.PENDING
                 self._move(i, State.INACTIVE if pending else State.RESOLVED, Reason.MARKET_CLOSED, at)
 
-    # --- verdicts ------------------------------------------------------------------------------------------------------
+    # --- verdicts -----------------------------------------------------------------------------------------------------
 
     def judge(self) -> None:
         """Apply the verdicts to every instance whose market is open."""
@@ -145,7 +145,7 @@ class Judgement:
         elif self._counted(i) >= self._table.keep[i]:
             self._move(i, State.RESOLVED, Reason.STAYED_CLEAR)
 
-    # --- timers --------------------------------------------------------------------------------------------------------
+    # --- timers -------------------------------------------------------------------------------------------------------
 
     def _start(self, i: int) -> None:
         self._table.timer.run(np.array([i]), self._clock, self._view.now)
@@ -182,7 +182,7 @@ class Judgement:
             self._move(i, State.INACTIVE if state is Code.PENDING else State.RESOLVED, Reason.NO_DATA)
         return True
 
-    # --- transitions ---------------------------------------------------------------------------------------------------
+    # --- transitions --------------------------------------------------------------------------------------------------
 
     def _fire(self, i: int, reason: Reason) -> None:
         opened = self._table.opened[i]

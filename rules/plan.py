@@ -176,7 +176,7 @@ class Compiler:
         self._kept: dict[Resolution, int] = {"session": 0, "minute": 0}
         self._depth: list[dict[Resolution, int]] = []
 
-    # --- from expressions to slots -------------------------------------------------------------------------------------
+    # --- from expressions to slots ------------------------------------------------------------------------------------
 
     def slot(self, expr: Expr, it: Asset | None = None) -> int:
         """The slot of an expression, with `it` bound to a member where it stands in a loop."""
@@ -261,7 +261,7 @@ class Compiler:
         self._kept[resolution] = max(self._kept[resolution], samples)
         return self._node("window", op, resolution, samples, source)
 
-    # --- names ---------------------------------------------------------------------------------------------------------
+    # --- names --------------------------------------------------------------------------------------------------------
 
     def _asset(self, asset: Asset) -> int:
         if asset not in self._assets:
@@ -285,7 +285,7 @@ class Compiler:
     def _instrument(self, symbol: str) -> int:
         return self._instruments.setdefault(symbol, len(self._instruments))
 
-    # --- slots ---------------------------------------------------------------------------------------------------------
+    # --- slots --------------------------------------------------------------------------------------------------------
 
     def _node(self, op: str, *key: object) -> int:
         full = (op, *key)
@@ -320,7 +320,7 @@ class Compiler:
         clock = reach.clock_ns + samples * self._session_ns if reach.clock_ns else 0
         return Reach(reach.sessions + samples, clock, reach.shortest_clock_ns, reach.since)
 
-    # --- the plan ------------------------------------------------------------------------------------------------------
+    # --- the plan -----------------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
         """Everything added so far, in an order in which each step finds its inputs ready."""
