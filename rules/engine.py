@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -118,6 +118,11 @@ class Engine:
         """What instance `i` is about, as of the last evaluation, and its type."""
         row = self.instances.rows[i]
         return self._witness.value(row.rule.when, row.rule.value, row.member, self._evaluator.values)
+
+    def threshold(self, i: int) -> dict[str, Any] | None:
+        """The deciding comparison of instance `i` as of the last evaluation; far cheaper than all of its evidence."""
+        row = self.instances.rows[i]
+        return self._witness.threshold(row.rule.when, row.member, self._evaluator.values)
 
     # --- lifetime -----------------------------------------------------------------------------------------------------
 

@@ -91,14 +91,15 @@ class Witness:
             if (text, entry.get("member")) not in seen:
                 seen.add((text, entry.get("member")))
                 expressions.append(entry)
-        return Evidence(tuple(expressions), self._prices(formula.expr, it, view), self._threshold(formula, it, values))
+        return Evidence(tuple(expressions), self._prices(formula.expr, it, view), self.threshold(formula, it, values))
 
     def _prices(self, expr: Expr, it: Asset | None, view: View) -> dict[str, dict[str, Any]]:
         prices, times = view.prices(), view.price_times()
         symbols = dict.fromkeys(s for asset in _assets(expr, it) for s in _symbols(asset))
         return {s: {"price": number(prices[self._index[s]]), "ts": int(times[self._index[s]])} for s in symbols}
 
-    def _threshold(self, formula: Formula, it: Asset | None, values: Floats) -> dict[str, Any] | None:
+    def threshold(self, formula: Formula, it: Asset | None, values: Floats) -> dict[str, Any] | None:
+        """The deciding comparison, as in :class:`~rules.transition.Evidence`; None where there is none."""
         if (found := deciding(formula.expr)) is None:
             return None
         watched, op, level = found
