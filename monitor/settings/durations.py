@@ -33,8 +33,9 @@ def read_duration(value: Any) -> int:  # noqa: ANN401 - whatever stands in the f
             "duration", "{value} has no unit: write {value}s, {value}m or {value}h", {"value": value}
         )
     if not isinstance(value, str) or not _WHOLE.fullmatch(value):
-        shown = f"`{value}` " if isinstance(value, str) else ""
-        raise PydanticCustomError("duration", "{shown}is no duration such as 500ms, 30s, 5m or 2h", {"shown": shown})
+        if not isinstance(value, str):
+            raise PydanticCustomError("duration", "must be a duration such as 500ms, 30s, 5m or 2h")
+        raise PydanticCustomError("duration", "`{value}` is no duration such as 500ms, 30s, 5m or 2h", {"value": value})
     ns = sum(int(number) * UNITS[unit] for number, unit in _PARTS.findall(value))
     if ns > LONGEST:
         raise PydanticCustomError("duration", "{value} is longer than a year", {"value": value})

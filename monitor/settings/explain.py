@@ -54,7 +54,9 @@ _WHAT: Final[Mapping[str, str]] = {
     "finite_number": "must be a finite number",
 }
 
-_OURS: Final = frozenset({"duration", "store_url", "feed_url", "listen", "receiver_url", "empty_secret", "path"})
+_OURS: Final = frozenset(
+    {"duration", "store_url", "feed_url", "listen", "receiver_url", "empty_secret", "path", "calendar"}
+)
 """Errors whose text is our own."""
 
 _BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -129,11 +131,20 @@ def _problem(detail: ErrorDetails, raw: Any) -> Problem:  # noqa: ANN401
         case "open_listen":
             return Problem((*path, "listen"), detail["msg"])
         case _ if kind in _OURS:
-            return Problem(path, f"`{name}`: {detail['msg']}")
+            return Problem(path, f"`{name}`: {_as_written(detail, value_at(raw, path))}")
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return Problem(path, f"`{name}` must be {words} {context[key]}")
+        return Problem(path, f"`{name}` must be {words} {context[key]:g}")
     return Problem(path, f"`{name}` {_WHAT.get(kind) or _plain(detail['msg'])}", on_key="[key]" in detail["loc"])
+
+
+def _as_written(detail: ErrorDetails, written: object) -> str:
+    """The message with the reference in place of what was put in, which may be a secret."""
+    text = detail["msg"]
+    if isinstance(written, str) and "${" in written:
+        for value in detail.get("ctx", {}).values():
+            text = text.replace(str(value), written)
+    return text
 
 
 def _no_feed(path: tuple[Key, ...], raw: Any) -> Problem:  # noqa: ANN401

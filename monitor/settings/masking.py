@@ -61,6 +61,10 @@ def _stars(text: str) -> str:
 
 
 def _secrets(node: Node, path: tuple[Key, ...], tree: Any) -> Iterator[ScalarNode]:  # noqa: ANN401 - a file's values
+    keyed = bool(path) and (sections(path, tree) is not None or (path[0] in _FREE and len(path) <= 2))  # noqa: PLR2004
+    if keyed and not isinstance(node, MappingNode):
+        yield from _scalars(node)  # an address written where keys were expected
+        return
     match node:
         case MappingNode(entries=entries):
             section = sections(path, tree)

@@ -24,9 +24,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from monitor.settings.durations import UNITS, Duration, PositiveDuration
+from rules.diagnostics import did_you_mean
 
 _S: Final = UNITS["s"]
 _PORTS: Final = 65_536
+_CALENDARS: Final = frozenset(
+    {"always", "XNYS", "XNAS", "XLON", "XETR", "XPAR", "XAMS", "XSWX", "XTKS", "XHKG", "XTSE", "XASX"}
+)
+"""Names that need no looking up."""
 
 CONSOLE: Final = "console"
 """The receiver there is where none is configured."""
@@ -41,14 +46,15 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     return info.context["folder"] / path.expanduser() if info.context else path
 
 
-def _existing(path: Path) -> Path:
-    if not path.exists():
+def _existing(path: Path, info: ValidationInfo) -> Path:
+    found = _absolute(path, info)
+    if not found.exists():
         raise PydanticCustomError("path", "there is no `{path}`", {"path": str(path)})
-    return path
+    return found
 
 
 FilePath = Annotated[Path, AfterValidator(_absolute)]
-ExistingPath = Annotated[Path, AfterValidator(_absolute), AfterValidator(_existing)]
+ExistingPath = Annotated[Path, AfterValidator(_existing)]
 
 
 def _not_empty(secret: SecretStr) -> SecretStr:
@@ -269,6 +275,22 @@ class Settings(Model):
     checkpoint_every: PositiveDuration = 30 * _S
     journal_keep: PositiveDuration = 24 * UNITS["h"]
     log: LogSettings = LogSettings()
+
+    @field_validator("calendar")
+    @classmethod
+    def _known_calendar(cls, name: str) -> str:
+        if name in _CALENDARS:
+            return name
+        # Imported here: building a calendar takes a second, which the usual names need not wait for.
+        from monitor.calendar import CalendarError, TradingCalendar  # noqa: PLC0415
+
+        try:
+            TradingCalendar(name)
+        except CalendarError as error:
+            alike = did_you_mean(name, _CALENDARS)
+            text = f"there is no calendar `{name}`{alike}" if alike else str(error)
+            raise PydanticCustomError("calendar", "{text}", {"text": text}) from None
+        return name
 
     @property
     def told(self) -> tuple[str, ...]:
