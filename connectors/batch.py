@@ -77,6 +77,13 @@ def empty(schema: pl.Schema) -> pl.DataFrame:
     return pl.DataFrame(schema=schema)
 
 
+# Making an empty frame costs more than parsing a small one, and frames are never changed in place: all batches share these.
+_NO_QUOTES: Final = empty(QUOTES)
+_NO_TRADES: Final = empty(TRADES)
+_NO_BARS: Final = empty(BARS)
+_NO_STATUSES: Final = empty(STATUSES)
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What some frames of one feed said, in arrival order within each kind.
@@ -87,10 +94,10 @@ class Batch:
 
     feed: str
     received_at: int
-    quotes: pl.DataFrame = field(default_factory=lambda: empty(QUOTES))
-    trades: pl.DataFrame = field(default_factory=lambda: empty(TRADES))
-    bars: pl.DataFrame = field(default_factory=lambda: empty(BARS))
-    statuses: pl.DataFrame = field(default_factory=lambda: empty(STATUSES))
+    quotes: pl.DataFrame = field(default_factory=lambda: _NO_QUOTES)
+    trades: pl.DataFrame = field(default_factory=lambda: _NO_TRADES)
+    bars: pl.DataFrame = field(default_factory=lambda: _NO_BARS)
+    statuses: pl.DataFrame = field(default_factory=lambda: _NO_STATUSES)
     notices: tuple[Notice, ...] = ()
     rejected: Mapping[str, int] = field(default_factory=dict)
     unused: Mapping[str, int] = field(default_factory=dict)
