@@ -1,0 +1,73 @@
+"""What the truth filter lets through: the only market data that state, journal and rules ever see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from connectors.batch import BARS, QUOTES, TRADES, empty
+
+EVENT_TIME: Final = {"quotes": "ts", "trades": "ts", "bars": "end"}
+"""By kind, the column that says when a row became known: a bar is known at its end."""
+
+NO_QUOTES: Final = empty(QUOTES)
+NO_TRADES: Final = empty(TRADES)
+NO_BARS: Final = empty(BARS)
+
+
+@dataclass(frozen=True, slots=True)
+class CleanBatch:
+    """Market data that passed the truth filter, in arrival order within each kind; schemas of :mod:`connectors.batch`.
+
+    `event_time` is at least the latest event time among its rows (a bar's is its end), UTC nanoseconds; 0 where there
+    are no rows.
+    """
+
+    quotes: pl.DataFrame = field(default_factory=lambda: NO_QUOTES)
+    trades: pl.DataFrame = field(default_factory=lambda: NO_TRADES)
+    bars: pl.DataFrame = field(default_factory=lambda: NO_BARS)
+    event_time: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows of all kinds."""
+        return self.quotes.height + self.trades.height + self.bars.height
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """The frames by kind, in the order of :data:`EVENT_TIME`."""
+        return {"quotes": self.quotes, "trades": self.trades, "bars": self.bars}
+
+    @staticmethod
+    def merge(batches: Sequence[CleanBatch]) -> CleanBatch:
+        """One batch of several, rows in order."""
+        if len(batches) == 1:
+            return batches[0]
+        return CleanBatch(
+            quotes=_stack([b.quotes for b in batches], NO_QUOTES),
+            trades=_stack([b.trades for b in batches], NO_TRADES),
+            bars=_stack([b.bars for b in batches], NO_BARS),
+            event_time=max((b.event_time for b in batches), default=0),
+        )
+
+
+def event_times(kind: str, frame: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Event time of each row of a frame of that kind, UTC nanoseconds. The frame has no row without one."""
+    return nanoseconds(frame[EVENT_TIME[kind]])
+
+
+def nanoseconds(times: pl.Series) -> npt.NDArray[np.int64]:
+    """A column of times, none of them null, as UTC nanoseconds."""
+    # A twentieth of the cost of polars' to_physical, which runs a query.
+    return times.to_numpy().view(np.int64)
+
+
+def _stack(frames: Sequence[pl.DataFrame], without: pl.DataFrame) -> pl.DataFrame:
+    filled = [f for f in frames if f.height]
+    if not filled:
+        return without
+    return filled[0] if len(filled) == 1 else pl.concat(filled, rechunk=False)

@@ -1,0 +1,158 @@
+"""Quotes that repeat the one before, and quotes whose level is absurd.
+
+The mid of a quote is doubted only when it is more than a factor `jump` (10 unless set) away from the mid of the
+instrument's last good quote, since quotes of quiet hours are wide and jump honestly. It is then refused, unless the
+quote refused just before it stands within the same factor: so one wild quote is nothing, and a true new level (a split)
+costs its first quote only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from monitor.ingest.instruments import LONG_AGO, ByInstrument, Codes, Known
+from monitor.ingest.rejects import Cause
+from monitor.ingest.values import Floats, Verdict, number
+
+_FIELDS: Final = ("bid", "ask", "bid_size", "ask_size")
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteColumns:
+    """A batch's quotes by row.
+
+    `keys`: the newest event time of the feed up to each row. `fields`: bid, ask and their sizes; -1 is unknown.
+    """
+
+    codes: Codes
+    times: npt.NDArray[np.int64]
+    keys: npt.NDArray[np.int64]
+    fields: tuple[Floats, ...]
+
+    @staticmethod
+    def of(
+        frame: pl.DataFrame, codes: Codes, times: npt.NDArray[np.int64], keys: npt.NDArray[np.int64]
+    ) -> QuoteColumns:
+        """The columns of a frame of quotes that passed the screen of values."""
+        bid, ask, *sizes = (frame[c].to_numpy() for c in _FIELDS)
+        return QuoteColumns(codes, times, keys, (bid, ask, *(np.where(np.isnan(s), -1.0, s) for s in sizes)))
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> QuoteColumns:
+        """Some of the rows."""
+        return QuoteColumns(self.codes[rows], self.times[rows], self.keys[rows], tuple(f[rows] for f in self.fields))
+
+    def mids(self) -> Floats:
+        """The middle of bid and ask."""
+        mids: Floats = (self.fields[0] + self.fields[1]) / 2
+        return mids
+
+
+class QuoteFilter:
+    """Judges quotes against the instrument's last good one."""
+
+    def __init__(self, jump: float) -> None:
+        self._jump = jump
+        self._known = Known(ts=LONG_AGO, mid=np.nan, bid=np.nan, ask=np.nan, bid_size=np.nan, ask_size=np.nan)
+        self._refused: dict[int, float] = {}
+        self._trail: tuple[QuoteColumns, ByInstrument, Floats, Floats] | None = None
+
+    def judge(self, quotes: QuoteColumns) -> Verdict:
+        """The verdict on each quote; what is good is known from now on."""
+        self._known.cover(quotes.codes)
+        groups = ByInstrument(quotes.codes)
+        mids = quotes.mids()[groups.order]
+        before = groups.previous(mids, self._known["mid"])
+        verdict = self._verdict(quotes, groups, mids, before)
+        if verdict.any():
+            self.learn(quotes.take(verdict == 0))
+        else:
+            self._keep(quotes, groups, mids, before)
+        return verdict
+
+    def learn(self, quotes: QuoteColumns) -> None:
+        """Take quotes as true."""
+        self._known.cover(quotes.codes)
+        groups = ByInstrument(quotes.codes)
+        mids = quotes.mids()[groups.order]
+        self._keep(quotes, groups, mids, groups.previous(mids, self._known["mid"]))
+
+    def forget_batch(self) -> None:
+        """A batch without quotes follows."""
+        self._trail = None
+
+    def instruments_of_batch(self) -> Codes:
+        """The instruments that have a good quote in the batch judged last, sorted."""
+        return self._trail[1].distinct if self._trail else np.empty(0, dtype=np.uint32)
+
+    def latest_mids(self, codes: Codes) -> Floats:
+        """The mid of each instrument's last good quote; NaN where there never was one."""
+        self._known.cover(codes)
+        mids: Floats = self._known["mid"][codes]
+        return mids
+
+    def mids_of_batch(self, code: int) -> tuple[float, list[tuple[int, float]]]:
+        """One instrument's mid before the batch judged last (NaN: none), and (key, mid) of each good quote in it."""
+        if self._trail is not None:
+            quotes, groups, mids, before = self._trail
+            start, end = groups.span(code)
+            if end > start:
+                return float(before[start]), list(
+                    zip(quotes.keys[groups.order[start:end]].tolist(), mids[start:end].tolist(), strict=True)
+                )
+        return float(self.latest_mids(np.array([code], dtype=np.uint32))[0]), []
+
+    def _keep(self, quotes: QuoteColumns, groups: ByInstrument, mids: Floats, before: Floats) -> None:
+        self._trail = (quotes, groups, mids, before)
+        lasts = groups.lasts()
+        rows = groups.order[lasts]
+        self._known["ts"][groups.distinct] = quotes.times[rows]
+        self._known["mid"][groups.distinct] = mids[lasts]
+        for name, values in zip(_FIELDS, quotes.fields, strict=True):
+            self._known[name][groups.distinct] = values[rows]
+
+    def _verdict(self, quotes: QuoteColumns, groups: ByInstrument, mids: Floats, before: Floats) -> Verdict:
+        verdict = np.zeros(len(quotes.codes), dtype=np.uint8)
+        times = quotes.times[groups.order]
+        same = np.flatnonzero(times == groups.previous(times, self._known["ts"]))
+        for name, values in zip(_FIELDS, quotes.fields, strict=True):
+            if not len(same):
+                break
+            ordered = values[groups.order]
+            same = same[ordered[same] == groups.previous(ordered, self._known[name])[same]]
+        verdict[groups.order[same]] = number(Cause.DUPLICATE)
+        doubted = groups.codes[(mids > before * self._jump) | (mids * self._jump < before)]
+        if len(doubted) or self._refused:
+            refused = np.intersect1d(groups.distinct, np.fromiter(self._refused, dtype=np.uint32))
+            for code in np.union1d(doubted, refused).tolist():
+                rows = groups.rows_of(code)
+                verdict[rows] = self._one_by_one(code, quotes, rows)
+        return verdict
+
+    def _one_by_one(self, code: int, quotes: QuoteColumns, rows: npt.NDArray[np.int64]) -> list[int]:
+        """The verdicts on an instrument's quotes, each against the last that was good."""
+        last: tuple[float, ...] = (int(self._known["ts"][code]), *(float(self._known[name][code]) for name in _FIELDS))
+        good = float(self._known["mid"][code])
+        refused = self._refused.pop(code, None)
+        verdict = []
+        columns = (quotes.times, *quotes.fields)
+        for quote in zip(*(column[rows].tolist() for column in columns), strict=True):
+            mid = (quote[1] + quote[2]) / 2
+            if quote == last:
+                verdict.append(number(Cause.DUPLICATE))
+            elif self._apart(mid, good) and (refused is None or self._apart(mid, refused)):
+                verdict.append(number(Cause.SPIKE))
+                refused = mid
+            else:
+                verdict.append(0)
+                last, good, refused = quote, mid, None
+        if refused is not None:
+            self._refused[code] = refused
+        return verdict
+
+    def _apart(self, one: float, other: float) -> bool:
+        return one > other * self._jump or one * self._jump < other

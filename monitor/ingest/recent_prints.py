@@ -1,0 +1,67 @@
+"""The fingerprints of the trades of the last while, to know one that is sent again."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Fingerprints = npt.NDArray[np.uint64]
+
+
+class RecentPrints:
+    """Fingerprints of trades by the event time they arrived at.
+
+    Those older than `span_ns`, or beyond `limit` rows, are forgotten.
+    """
+
+    def __init__(self, span_ns: int, limit: int) -> None:
+        self._span = span_ns
+        self._limit = limit
+        self._keys = np.empty(min(4096, limit), dtype=np.int64)
+        self._prints = np.empty(min(4096, limit), dtype=np.uint64)
+        self._start = self._end = 0
+
+    def __len__(self) -> int:
+        return self._end - self._start
+
+    def add(self, keys: npt.NDArray[np.int64], prints: Fingerprints) -> None:
+        """Remember trades; `keys`, the newest event time up to each, do not fall."""
+        keys, prints = keys[-self._limit :], prints[-self._limit :]
+        if len(self):  # feeds have watermarks of their own; here time only goes on
+            keys = np.maximum(keys, self._keys[self._end - 1])
+        live = slice(self._start, self._end)
+        self._start += int(np.searchsorted(self._keys[live], int(keys[-1]) - self._span))
+        self._start = max(self._start, self._end + len(keys) - self._limit)
+        if self._end + len(keys) > len(self._keys):
+            self._make_room(len(keys))
+        self._keys[self._end : self._end + len(keys)] = keys
+        self._prints[self._end : self._end + len(keys)] = prints
+        self._end += len(keys)
+
+    def repeats(self, prints: Fingerprints, earliest: int) -> npt.NDArray[np.bool_]:
+        """Which of these trades, in arrival order, equal one before it or one remembered.
+
+        `earliest` is the lowest event time among them.
+        """
+        distinct, first, which = np.unique(prints, return_index=True, return_inverse=True)
+        again = np.ones(len(prints), dtype=np.bool_)
+        again[first] = False
+        # A trade is remembered under a time not before its own.
+        start = self._start + int(np.searchsorted(self._keys[self._start : self._end], earliest))
+        old = self._prints[start : self._end]
+        at = np.minimum(np.searchsorted(distinct, old), len(distinct) - 1)
+        known = np.zeros(len(distinct), dtype=np.bool_)
+        known[at[distinct[at] == old]] = True
+        repeated: npt.NDArray[np.bool_] = again | known[which]
+        return repeated
+
+    def _make_room(self, rows: int) -> None:
+        """Move what is remembered to the front, of longer arrays where it fills more than half."""
+        live = slice(self._start, self._end)
+        kept = len(self)
+        size = len(self._keys)
+        size = max(size, 2 * (kept + rows))
+        keys, prints = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.uint64)
+        keys[:kept], prints[:kept] = self._keys[live], self._prints[live]
+        self._keys, self._prints = keys, prints
+        self._start, self._end = 0, kept

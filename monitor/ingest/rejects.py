@@ -1,0 +1,73 @@
+"""What the truth filter refused, and why: counters for the metrics and a few examples for the page."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import polars as pl
+
+from monitor.ingest.clean_batch import EVENT_TIME
+
+EXAMPLES: Final = 10
+"""How many of the newest rejected rows are kept for each cause."""
+
+
+class Cause(StrEnum):
+    """Why a row is not believed. A row is counted once, under the first cause that applies, in this order."""
+
+    NON_FINITE = "non-finite"
+    """A price that is missing, NaN or infinite; a row without a time or a symbol."""
+    NON_POSITIVE = "non-positive"
+    """A price that is zero or negative, a negative size or volume, a bar that ends before it starts."""
+    CROSSED = "crossed"
+    """A bid above its ask (bid = ask, a locked market, is true); a bar whose high is below its low."""
+    FUTURE = "future"
+    """Stamped further ahead of the wall clock than clocks differ."""
+    LATE = "late"
+    """Stamped further behind the feed's newest event than the lateness bound."""
+    DUPLICATE = "duplicate"
+    """The same message again."""
+    SPIKE = "spike"
+    """A single print, or a quote, far from what came before and after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A rejected row, for showing. `event_time` is UTC nanoseconds, None where the row has no time."""
+
+    feed: str
+    cause: Cause
+    kind: str
+    event_time: int | None
+    row: Mapping[str, Any]
+
+
+class Rejects:
+    """Counts by (feed, cause), for ever, and the newest few rows of each cause."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, Cause]] = Counter()
+        self._examples: dict[Cause, deque[Reject]] = {cause: deque(maxlen=EXAMPLES) for cause in Cause}
+
+    def add(self, feed: str, cause: Cause, kind: str, rows: pl.DataFrame) -> None:
+        """Count `rows`, rejected for `cause`."""
+        if not rows.height:
+            return
+        self.counts[feed, cause] += rows.height
+        newest = rows.tail(EXAMPLES)
+        times = newest[EVENT_TIME[kind]].to_physical().to_list()
+        columns = [c for c, dtype in newest.schema.items() if not dtype.is_temporal()]
+        for time, row in zip(times, newest.select(columns).iter_rows(named=True), strict=True):
+            self._examples[cause].append(Reject(feed, cause, kind, time, row))
+
+    def examples(self) -> list[Reject]:
+        """The newest rejected rows, by cause, oldest first."""
+        return [reject for rejects in self._examples.values() for reject in rejects]
+
+    def total(self, cause: Cause) -> int:
+        """Rows rejected for `cause`, over all feeds."""
+        return sum(n for (_, counted), n in self.counts.items() if counted is cause)
