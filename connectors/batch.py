@@ -77,7 +77,7 @@ def empty(schema: pl.Schema) -> pl.DataFrame:
     return pl.DataFrame(schema=schema)
 
 
-# Making an empty frame costs more than parsing a small one, and frames are never changed in place: all batches share these.
+# Making an empty frame costs more than parsing a small one, and frames are never changed in place: batches share these.
 _NO_QUOTES: Final = empty(QUOTES)
 _NO_TRADES: Final = empty(TRADES)
 _NO_BARS: Final = empty(BARS)
@@ -89,7 +89,7 @@ class Batch:
     """What some frames of one feed said, in arrival order within each kind.
 
     ``rejected`` counts messages that could not be read, by cause; ``unused`` those that were understood and that no
-    frame has a place for, by kind. Neither are in a frame.
+    frame has a place for, by kind. Neither are in a frame. ``received_at`` is when the oldest of the frames arrived.
     """
 
     feed: str
@@ -113,7 +113,7 @@ class Batch:
 
     @staticmethod
     def merge(batches: Sequence[Batch]) -> Batch:
-        """One batch of several of the same feed, rows in order, counts added, the newest ``received_at``."""
+        """One batch of several of the same feed, rows in order, counts added, the oldest ``received_at``."""
         if len(batches) == 1:
             return batches[0]
         rejected: Counter[str] = Counter()
@@ -123,7 +123,7 @@ class Batch:
             unused.update(batch.unused)
         return Batch(
             feed=batches[-1].feed,
-            received_at=batches[-1].received_at,
+            received_at=batches[0].received_at,
             quotes=_stack([b.quotes for b in batches]),
             trades=_stack([b.trades for b in batches]),
             bars=_stack([b.bars for b in batches]),

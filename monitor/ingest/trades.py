@@ -24,7 +24,7 @@ import polars as pl
 
 from monitor.ingest.instruments import LONG_AGO, ByInstrument, Codes, Known
 from monitor.ingest.quotes import QuoteFilter
-from monitor.ingest.recent_prints import Fingerprints, RecentPrints
+from monitor.ingest.recent_prints import Fingerprints, RecentPrints, fingerprints
 from monitor.ingest.rejects import Cause
 from monitor.ingest.values import Floats, Verdict, number
 
@@ -51,8 +51,13 @@ class TradeColumns:
         frame: pl.DataFrame, codes: Codes, times: npt.NDArray[np.int64], keys: npt.NDArray[np.int64]
     ) -> TradeColumns:
         """The columns of a frame of trades that passed the screen of values."""
-        prints = frame.hash_rows().to_numpy()
-        return TradeColumns(codes, times, keys, frame["price"].to_numpy(), prints, frame["id"].is_not_null().to_numpy())
+        prices, ids = frame["price"].to_numpy(), frame["id"]
+        named = np.ones(len(codes), dtype=np.bool_)
+        if ids.null_count():
+            named = ids.is_not_null().to_numpy()
+            ids = ids.fill_null(0)
+        prints = fingerprints(codes, times, ids.to_numpy(), prices, frame["size"].to_numpy())
+        return TradeColumns(codes, times, keys, prices, prints, named)
 
 
 @dataclass(frozen=True, slots=True)
