@@ -83,7 +83,7 @@ class TradingCalendar:
     def __len__(self) -> int:
         return len(self._opens)
 
-    # --- sessions -----------------------------------------------------------------------------------------------------
+    # --- sessions -------------------------------------------------------------------------------------------
 
     def session_at(self, ns: int) -> int:
         """Ordinal of the session that covers `ns`: the first whose close is not before it."""
@@ -125,7 +125,7 @@ class TradingCalendar:
             raise ValueError("the window `open` starts at a session's first trade and has no close to start from")
         return bisect_left(self._dates, _PERIOD_START[window](self._dates[session])) - 1
 
-    # --- hours --------------------------------------------------------------------------------------------------------
+    # --- hours ----------------------------------------------------------------------------------------------
 
     def is_open(self, ns: int, hours: Hours) -> bool:
         """Whether the market is open; opening and closing moment included."""
@@ -138,11 +138,16 @@ class TradingCalendar:
         times = self._hours[hours]
         return times.before(end) - times.before(start)
 
+    @property
+    def session_ns(self) -> int:
+        """Length of a regular session."""
+        return int(np.median(self.closes - self.opens))
+
     def close_after(self, ns: int, hours: Hours) -> int | None:
         """The first close at or after `ns`; None where the market never closes."""
         return None if hours is Hours.ALWAYS else self._hours[hours].end_after(ns)
 
-    # --- grid minutes -------------------------------------------------------------------------------------------------
+    # --- grid minutes ---------------------------------------------------------------------------------------
 
     def minute_at(self, ns: int) -> int:
         """Ordinal of the grid minute that covers `ns`; outside regular hours the next one."""

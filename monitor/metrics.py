@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 
 from connectors.feed import FeedStatus
 from monitor.health import STORE_DOWN
@@ -180,9 +181,10 @@ class Metrics:
         if name == STORE_DOWN:
             self.store_up.set(not raised)
 
-    def expose(self) -> bytes:
-        """Every figure as OpenMetrics text, :data:`CONTENT_TYPE`."""
-        return bytes(generate_latest(self.registry))  # type: ignore[no-untyped-call]
+    def expose(self, accept: str = CONTENT_TYPE) -> tuple[bytes, str]:
+        """Every figure as text, and its content type: OpenMetrics or the older format, as `accept` wants it."""
+        encode, content_type = choose_encoder(accept)
+        return bytes(encode(self.registry)), content_type
 
     def _advance(self, counter: Counter, total: int, *labels: str) -> None:
         """Bring a counter up to a total that is kept elsewhere; one that fell began again from 0."""

@@ -1,0 +1,224 @@
+"""The whole program on one page: what is started, in what order, and what each part is handed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from connectors.backlog import Backlog
+from monitor import clock, logs, settings
+from monitor.calendar import CalendarError, TradingCalendar
+from monitor.compute import ComputeThread
+from monitor.daemon import Daemon, Parts, Schedule
+from monitor.data_files import DataFileError, read
+from monitor.feeds import Connected, Feeds, Replayed, Simulated, Source
+from monitor.health import HealthBoard
+from monitor.ingest import Cutter, TruthFilter, TruthSettings
+from monitor.liveness import EventLiveness, Liveness, WallLiveness
+from monitor.logs import LogFormat
+from monitor.metrics import Metrics
+from monitor.notify.outbox import Notifier
+from monitor.notify.receivers import open_receiver
+from monitor.notify.sender import Sender
+from monitor.pipeline import Pipeline, Routing
+from monitor.recovery import recover
+from monitor.state import MarketState, PriceSource
+from monitor.store.base import StoreError
+from monitor.store.factory import open_store
+from monitor.web.api import create_app, snapshot
+from monitor.web.server import WebServer
+from rules.engine import Engine
+from rules.load import load_rules
+from rules.ruleset import RuleSet
+
+_LOG = structlog.get_logger(__name__)
+_SECOND: Final = 1_000_000_000
+_BACKLOG_BYTES: Final = 64 * 2**20
+_PENDING_BYTES: Final = 256 * 2**20
+"""Of decisions while the store is away: at 12 bytes a quote, 30 seconds of 500,000 quotes a second."""
+_DRAIN: Final = 5.0
+"""Seconds that an orderly end waits for the store and the receivers."""
+_MINUTE_SESSIONS: Final = 10
+_ZONE: Final = ZoneInfo("America/New_York")
+
+
+class StartError(Exception):
+    """The daemon cannot start; the text says why and what to do, in one line."""
+
+
+async def run(config: settings.Settings) -> int:
+    """Run until SIGTERM or Ctrl-C. Returns the exit code: 0 after an orderly end, 2 where it could not go on."""
+    as_text = config.log.format == "console" or (config.log.format == "auto" and sys.stderr.isatty())
+    logs.configure(LogFormat.TEXT if as_text else LogFormat.JSON, getattr(logging, config.log.level.upper()))
+    stop, failed = asyncio.Event(), False
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await _run(config, stop)
+    except* (StartError, StoreError, DataFileError, CalendarError, OSError) as group:
+        failed = True
+        for error in _leaves(group):
+            _LOG.critical("the monitor stops", reason=str(error))
+    return 2 if failed else 0
+
+
+async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
+    follows_wall = config.clock == "wall"
+    calendar = TradingCalendar(config.calendar)
+    ruleset = _rules(config.rules)
+    liveness: Liveness = (
+        WallLiveness(calendar, clock.wall_ns) if follows_wall else EventLiveness(calendar, clock.monotonic)
+    )
+    backlog = Backlog(_BACKLOG_BYTES)
+    feeds = Feeds([_feed(feed, name, backlog, liveness, calendar) for name, feed in config.feeds.items()])
+    history = [read(entry.data).frame for entry in config.history]
+    history += [frame for source in feeds.sources if (frame := source.history()) is not None]
+
+    metrics = Metrics()
+    health = HealthBoard(config.told, on_change=metrics.problem)
+    url = config.store.url.get_secret_value()
+    async with contextlib.AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(url, config.store.data_dir))
+        await store.acquire(f"{socket.gethostname()}:{os.getpid()}")
+        senders = {name: _receiver(receiver) for name, receiver in config.receivers.items()}
+        for sender in senders.values():
+            stack.push_async_callback(sender.close)
+        notifier = Notifier(
+            store,
+            senders,
+            on_outcome=metrics.notification,
+            on_failing=lambda name, reason: _failing(health, name, reason),
+        )
+
+        engine = Engine(ruleset, calendar, max_gap_ns=config.stale_after, session_ns=calendar.session_ns)
+        state = MarketState(calendar, price=PriceSource(config.price), stale_after_ns=config.stale_after)
+        state.needs(engine.requirements)
+        recovered = await recover(store, state, engine.requirements, history)
+        pipeline = Pipeline(
+            state,
+            engine,
+            TruthFilter(TruthSettings(lateness_ns=config.lateness)),
+            Cutter(config.evaluate_every, hold_last=not follows_wall),
+            Routing(config.told, _ZONE),
+            follows_wall=follows_wall,
+            last_id=recovered.last_id,
+            on_template_error=metrics.template_error,
+        )
+        compute = ComputeThread(pipeline)
+        stack.callback(compute.close)
+        parts = Parts(
+            compute=compute,
+            store=store,
+            backlog=backlog,
+            feeds=feeds,
+            liveness=liveness,
+            notifier=notifier,
+            health=health,
+            metrics=metrics,
+            rule_paths=config.rules,
+            schedule=Schedule(config.checkpoint_every / _SECOND, config.journal_keep / _SECOND, _MINUTE_SESSIONS),
+            follows_wall=follows_wall,
+            max_pending_bytes=_PENDING_BYTES,
+            zone=_ZONE,
+        )
+        daemon = Daemon(parts)
+        token = config.web.token.get_secret_value() if config.web.token else None
+        web = WebServer(create_app(daemon, token), config.web.host, config.web.port)
+        _LOG.info(
+            "started",
+            page=f"http://{config.web.listen}",
+            rules=len(ruleset.alerts),
+            instruments=len(engine.requirements.instruments),
+            journal_entries=recovered.entries,
+            instances=len(recovered.records),
+        )
+        await _serve(daemon, notifier, feeds, web, recovered.records, stop)
+        _LOG.info("stopped")
+
+
+async def _serve(
+    daemon: Daemon, notifier: Notifier, feeds: Feeds, web: WebServer, records: Sequence[Any], stop: asyncio.Event
+) -> None:
+    """Run every loop until `stop`; then end them so that nothing decided is left behind."""
+    async with asyncio.TaskGroup() as group:
+
+        def start(*loops: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
+            return [group.create_task(loop) for loop in loops]
+
+        outward = start(daemon.committer.run(), notifier.run(), web.run(), daemon.events.run(lambda: snapshot(daemon)))
+        await daemon.adopt(records)
+        await feeds.want(await daemon.compute.run(lambda p: p.engine.requirements.instruments))
+        inward = start(*(source.run() for source in feeds.sources))
+        middle = start(
+            daemon.pump(), daemon.checkpoints(), daemon.watch_feeds(), daemon.watch_rules(), daemon.tell_health()
+        )
+        await stop.wait()
+        _LOG.info("stopping")
+        await _end(inward)
+        await _end(middle)
+        try:
+            async with asyncio.timeout(_DRAIN):
+                await daemon.finish()
+        except TimeoutError:
+            _LOG.warning(
+                "the store is away: what it does not have is in no journal and will be received again or not at all"
+            )
+        await _end(outward)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _rules(paths: Sequence[Path]) -> RuleSet:
+    loaded = load_rules(paths)
+    for diagnostic in loaded.diagnostics:
+        _LOG.warning("rules", problem=diagnostic.render())
+    if loaded.ruleset is None:
+        raise StartError("the rules have errors: `rotation check` shows them all")
+    return loaded.ruleset
+
+
+def _feed(
+    config: settings.FeedSettings, name: str, backlog: Backlog, liveness: Liveness, calendar: TradingCalendar
+) -> Source:
+    match config:
+        case settings.AlpacaFeed():
+            return Connected(config, name, backlog, liveness)
+        case settings.SimulatorFeed():
+            return Simulated(config, name, backlog, liveness, calendar)
+        case settings.ReplayFeed():
+            return Replayed(config, name, backlog, calendar)
+
+
+def _receiver(config: settings.ReceiverSettings) -> Sender:
+    urls = [url.get_secret_value() for url in config.urls]
+    return open_receiver(urls, deadline=config.deadline / _SECOND, zone=_ZONE)
+
+
+def _failing(health: HealthBoard, receiver: str, reason: str | None) -> None:
+    if reason is None:
+        health.clear("receiver-failing", labels={"receiver": receiver})
+    else:
+        health.raise_("receiver-failing", reason, labels={"receiver": receiver})
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]

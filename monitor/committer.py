@@ -1,0 +1,127 @@
+"""Writes results to the store in order, and keeps them while the store is away.
+
+The queue is bounded by bytes. When the store stays away long enough to fill it, `put` waits, so the pipeline stops
+taking data and the feeds' backlog conflates quotes; nothing decided is lost and, since commits are idempotent, nothing
+is written twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from monitor import clock
+from monitor.pipeline import Result
+from monitor.store.base import Checkpoint, LeaseLost, Store, StoreError, StoreRefused, StoreUnavailable
+
+_LOG = structlog.get_logger(__name__)
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+_AT_ONCE: Final = 64
+
+Item = Result | Checkpoint
+
+
+class Committer:
+    """An ordered, byte-bounded queue in front of :meth:`Store.commit`.
+
+    `on_done(results, seconds)` is told of each group that became durable; `on_trouble(text)` of a store that does not
+    take writes, and with None once it does again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        max_bytes: int,
+        on_done: Callable[[list[Result], float], None],
+        on_trouble: Callable[[str | None], None],
+    ) -> None:
+        self._store, self._max_bytes = store, max_bytes
+        self._on_done, self._on_trouble = on_done, on_trouble
+        self._queue: deque[Item] = deque()
+        self._bytes = 0
+        self._changed = asyncio.Condition()
+        self._in_trouble = False
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes decided and not yet durable."""
+        return self._bytes
+
+    async def put(self, item: Item) -> None:
+        """Queue an item; waits while the queue is full."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._bytes < self._max_bytes)
+            self._queue.append(item)
+            self._bytes += _size(item)
+            self._changed.notify_all()
+
+    async def drained(self) -> None:
+        """Return when everything queued is durable."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._queue)
+
+    async def run(self) -> None:
+        """Write for ever. Raises LeaseLost when another daemon has taken over."""
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: bool(self._queue))
+                group = self._next_group()
+            began = clock.monotonic()
+            await self._write(group)
+            if isinstance(group, list):
+                self._on_done(group, clock.monotonic() - began)
+            async with self._changed:
+                for _ in range(len(group) if isinstance(group, list) else 1):
+                    self._bytes -= _size(self._queue.popleft())
+                self._changed.notify_all()
+
+    def _next_group(self) -> list[Result] | Checkpoint:
+        """The results up to the next checkpoint, or that checkpoint. They stay queued until they are durable."""
+        if isinstance(first := self._queue[0], Checkpoint):
+            return first
+        group: list[Result] = []
+        for item in self._queue:
+            if isinstance(item, Checkpoint) or len(group) == _AT_ONCE:
+                break
+            group.append(item)
+        return group
+
+    async def _write(self, group: list[Result] | Checkpoint) -> None:
+        """Try until it is written."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                if isinstance(group, Checkpoint):
+                    await self._store.save_checkpoint(group)
+                else:
+                    await self._store.commit([r.commit for r in group])
+            except LeaseLost:
+                raise
+            except (StoreUnavailable, StoreRefused) as error:
+                self._trouble(error)
+            else:
+                self._trouble(None)
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _trouble(self, error: StoreError | None) -> None:
+        if error is not None and not self._in_trouble:
+            _LOG.error("store does not take writes; keeping them", error=str(error))
+        elif error is None and self._in_trouble:
+            _LOG.info("store takes writes again", waiting_bytes=self._bytes)
+        if error is not None or self._in_trouble:
+            self._on_trouble(None if error is None else str(error))
+        self._in_trouble = error is not None
+
+
+def _size(item: Item) -> int:
+    if isinstance(item, Checkpoint):
+        return sum(map(len, item.frames.values())) + sum(len(c.data) for c in item.bars)
+    return item.commit.size

@@ -1,0 +1,241 @@
+"""The running monitor: the loops between feeds, compute thread, store and receivers.
+
+One rule keeps them simple: whoever asks the compute thread for results holds `_turn` until they are queued for the
+store, so the store sees results, reloads and checkpoints in the order in which they were decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from connectors.backlog import Backlog
+from monitor import clock
+from monitor.committer import Committer
+from monitor.compute import ComputeThread
+from monitor.feeds import Feeds
+from monitor.health import FEED_DOWN, RULES_INVALID, STORE_DOWN, HealthBoard
+from monitor.liveness import Liveness
+from monitor.metrics import Metrics
+from monitor.notify.outbox import Notifier
+from monitor.pipeline import Pipeline, Result
+from monitor.rule_files import watch
+from monitor.store.base import Store, StoreError
+from monitor.web.events import EventStream
+from rules.load import load_rules
+from rules.transition import InstanceRecord
+
+_LOG = structlog.get_logger(__name__)
+_SECOND: Final = 1_000_000_000
+_HOLD: Final = 0.05
+"""Seconds without data after which the instant held back is taken to be whole."""
+_TICK: Final = 1.0
+"""Seconds without data after which event time moves on by itself, where it follows the wall clock."""
+_WATCH: Final = 0.5
+_DATE: Final = len("2026-01-23")
+_MOST_ROWS: Final = 50_000
+"""Rows taken at once when far behind: enough to pay the fixed costs rarely, few enough to stay within milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How often housekeeping happens and how much it keeps: seconds, and sessions of minute bars."""
+
+    checkpoint_every: float
+    journal_keep: float
+    minute_sessions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What :func:`monitor.app.run` has built for the daemon to run.
+
+    `max_pending_bytes`: kept while the store is away.
+    """
+
+    compute: ComputeThread
+    store: Store
+    backlog: Backlog
+    feeds: Feeds
+    liveness: Liveness
+    notifier: Notifier
+    health: HealthBoard
+    metrics: Metrics
+    rule_paths: Sequence[Path]
+    schedule: Schedule
+    follows_wall: bool
+    max_pending_bytes: int
+    zone: ZoneInfo
+
+
+class Daemon:
+    """The loops, and what the API asks of them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.compute, self.store = parts.compute, parts.store
+        self._backlog, self._feeds, self._liveness = parts.backlog, parts.feeds, parts.liveness
+        self._notifier, self._health, self._metrics = parts.notifier, parts.health, parts.metrics
+        self._rule_paths, self._schedule, self._follows_wall = parts.rule_paths, parts.schedule, parts.follows_wall
+        self.events, self.zone = EventStream(), parts.zone
+        self._turn = asyncio.Lock()
+        self.committer = Committer(
+            parts.store,
+            max_bytes=parts.max_pending_bytes,
+            on_done=self._committed,
+            on_trouble=self._store_trouble,
+        )
+        self._rule_errors: list[str] = []
+
+    # --- data -----------------------------------------------------------------------------------------------
+
+    async def pump(self) -> None:
+        """Move what the feeds said through the compute thread into the store's queue, for ever."""
+        taking = asyncio.ensure_future(self._backlog.take(_MOST_ROWS))
+        try:
+            while True:
+                held = await self.compute.run(lambda p: p.held)
+                patience = _HOLD if held else _TICK if self._follows_wall else None
+                await asyncio.wait([taking], timeout=patience)
+                if taking.done():
+                    batches, taking = taking.result(), asyncio.ensure_future(self._backlog.take(_MOST_ROWS))
+                    await self._in_turn(Pipeline.process, batches, clock.wall_ns())
+                    self._liveness.saw(await self.compute.run(lambda p: p.state.now))
+                else:
+                    await self._in_turn(Pipeline.flush if held else Pipeline.tick, clock.wall_ns())
+        finally:
+            taking.cancel()
+
+    async def _in_turn(self, call: Any, *args: Any) -> None:  # noqa: ANN401 - any call of the pipeline that gives results
+        async with self._turn:
+            results: list[Result] = await self.compute.run(call, *args)
+            for result in results:
+                await self.committer.put(result)
+
+    async def adopt(self, records: Sequence[InstanceRecord]) -> None:
+        """Take up the stored instances; what became of edited rules while no daemon ran is told now."""
+        await self._in_turn(Pipeline.adopt, records, clock.wall_ns())
+
+    async def finish(self) -> None:
+        """Decide what was held back, save the state, and wait until it is durable."""
+        await self._in_turn(Pipeline.flush, clock.wall_ns())
+        await self._checkpoint()
+        await self.committer.drained()
+
+    # --- housekeeping ---------------------------------------------------------------------------------------
+
+    async def checkpoints(self) -> None:
+        """Save the state and drop what has expired, for ever."""
+        while True:
+            await asyncio.sleep(self._schedule.checkpoint_every)
+            await self._checkpoint()
+            try:
+                await self._expire()
+            except StoreError as error:
+                _LOG.warning("expired data stays in the store until the next checkpoint", error=str(error))
+
+    async def _checkpoint(self) -> None:
+        async with self._turn:
+            await self.committer.put(await self.compute.run(Pipeline.checkpoint))
+
+    async def _expire(self) -> None:
+        await self.committer.drained()
+        await self.store.trim_journal(clock.wall_ns() // 1_000_000 - int(self._schedule.journal_keep * 1000))
+        names = await self.store.bar_chunks("1m")
+        days = sorted({name[:_DATE] for name in names})[-self._schedule.minute_sessions :]
+        await self.store.drop_bars("1m", [name for name in names if name[:_DATE] not in days])
+
+    async def watch_feeds(self) -> None:
+        """Turn the feeds' connections into health conditions and figures, for ever."""
+        while True:
+            await asyncio.sleep(_WATCH)
+            states = self._feeds.states()
+            for feed in states:
+                about = {"feed": feed.figures.name}
+                if feed.trouble:
+                    self._health.raise_(FEED_DOWN, feed.trouble, labels=about, at_once=feed.stopped)
+                else:
+                    self._health.clear(FEED_DOWN, labels=about)
+            self._metrics.observe_feeds([feed.figures for feed in states], self._backlog.bytes)
+            self._metrics.observe_filtered(
+                await self.compute.run(lambda p: {(f, str(c)): n for (f, c), n in p.truth.rejects.counts.items()})
+            )
+
+    async def tell_health(self) -> None:
+        """Tell what the health board has to tell, for ever; directly, since the store may be what is ill."""
+        async with asyncio.TaskGroup() as telling:
+            while True:
+                await asyncio.sleep(_WATCH)
+                if notes := self._health.due():
+                    telling.create_task(self._notifier.deliver_now(notes))
+
+    # --- rules ----------------------------------------------------------------------------------------------
+
+    async def watch_rules(self) -> None:
+        """Reload the rules when a file changes, for ever."""
+
+        async def changed() -> None:
+            await self.reload()
+
+        await watch(self._rule_paths, changed)
+
+    async def reload(self) -> list[str]:
+        """Read the rules again; the errors, if they are wrong and the old ones stay."""
+        loaded = await asyncio.to_thread(load_rules, self._rule_paths)
+        for diagnostic in loaded.diagnostics:
+            _LOG.warning("rules", problem=diagnostic.render())
+        if loaded.ruleset is None:
+            self._rule_errors = [d.render() for d in loaded.diagnostics]
+            self._health.raise_(RULES_INVALID, self._rule_errors[0].splitlines()[0], at_once=True)
+            return self._rule_errors
+        self._rule_errors = []
+        self._health.clear(RULES_INVALID)
+        await self._in_turn(Pipeline.reload, loaded.ruleset, clock.wall_ns())
+        await self._feeds.want(await self.compute.run(lambda p: p.engine.requirements.instruments))
+        _LOG.info("rules loaded", alerts=len(loaded.ruleset.alerts), records=len(loaded.ruleset.records))
+        return []
+
+    # --- what happened --------------------------------------------------------------------------------------
+
+    def _committed(self, results: list[Result], seconds: float) -> None:
+        now = clock.wall_ns()
+        self.events.transitions(t["transition"] for r in results for t in r.commit.transitions)
+        self._metrics.committed(seconds, [(now - r.received_at) / _SECOND for r in results if r.received_at])
+        for transition in (t for r in results for t in r.transitions):
+            _LOG.info(
+                "transition",
+                alert=transition.alert,
+                member=transition.member,
+                old=str(transition.old),
+                new=str(transition.new),
+                episode=transition.episode,
+                value=transition.value,
+                reason=str(transition.reason),
+            )
+
+    def _store_trouble(self, reason: str | None) -> None:
+        if reason is None:
+            self._health.clear(STORE_DOWN)
+        else:
+            self._health.raise_(STORE_DOWN, reason)
+
+    def troubles(self) -> list[dict[str, Any]]:
+        """Health conditions that hold now."""
+        return self._health.conditions()
+
+    def unready(self) -> list[str]:
+        """Why alerts cannot be decided or kept at the moment."""
+        return [f"{c['name']}: {c['reason']}" for c in self._health.conditions() if c["name"] != RULES_INVALID]
+
+    def feeds(self) -> list[dict[str, Any]]:
+        """Every feed's connection in words and numbers."""
+        return [state.details for state in self._feeds.states()]
+
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """All figures as text, and its content type, for who accepts that."""
+        return self._metrics.expose(accept)

@@ -1,0 +1,202 @@
+"""The configured feeds: each a task that puts batches on the backlog, and what can be told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import polars as pl
+from pydantic import SecretStr
+
+from connectors.alpaca import AlpacaFeed
+from connectors.backlog import Backlog
+from connectors.batch import Batch
+from connectors.capture import Capture
+from connectors.feed import FeedStatus
+from connectors.simulator import DEMO_QUIET_SPEED, DEMO_SPEED, Exchange, ExchangeOptions, Session, great_rotation
+from connectors.supervisor import Supervisor
+from monitor import clock, settings
+from monitor.calendar import TradingCalendar
+from monitor.liveness import Liveness
+from monitor.metrics import FeedFigures
+from monitor.notify.values import utc
+
+_HISTORY_SESSIONS: Final = 320
+_LONGEST: Final = 6000
+"""Sessions of a simulation without an end: years of a demo."""
+_STORY_START: Final = dt.date(2026, 1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """A feed's connection at a moment; `trouble` says in words what is wrong, empty if nothing is."""
+
+    figures: FeedFigures
+    trouble: str
+    stopped: bool
+    details: dict[str, Any]
+
+
+class Source(Protocol):
+    """A configured feed."""
+
+    name: str
+
+    async def run(self) -> None:
+        """Bring data until cancelled."""
+
+    async def want(self, symbols: Collection[str]) -> None:
+        """Subscribe to what the rules need, unless the configuration says what."""
+
+    def state(self) -> FeedState:
+        """How it is doing."""
+
+    def history(self) -> pl.DataFrame | None:
+        """Session closes it brings along (``ts, symbol, close``), if any."""
+
+
+class Connected:
+    """A feed over a supervised websocket."""
+
+    def __init__(self, config: settings.AlpacaFeed, name: str, backlog: Backlog, liveness: Liveness) -> None:
+        self.name = name
+        self._fixed = config.symbols
+        self._backlog = backlog
+        self._rows: Counter[str] = Counter()
+        feed = AlpacaFeed(
+            name,
+            key=config.key.get_secret_value(),
+            secret=config.secret.get_secret_value(),
+            source=config.feed,
+            url=config.url,
+            channels=config.channels,
+            symbols=config.symbols or (),
+            encoding=config.encoding,
+        )
+        self._supervisor = Supervisor(
+            feed,
+            self._take,
+            monotonic=clock.monotonic,
+            now_ns=clock.wall_ns,
+            expects_data=liveness.expects_data,
+            recorder=Capture(config.capture, name) if config.capture else None,
+        )
+
+    async def _take(self, batch: Batch) -> None:
+        self._rows.update({kind: frame.height for kind, frame in batch.frames().items() if frame.height})
+        await self._backlog.put(batch)
+
+    async def run(self) -> None:
+        """Keep the connection up."""
+        await self._supervisor.run()
+
+    async def want(self, symbols: Collection[str]) -> None:
+        """Subscribe to what the rules need, unless the configuration says what."""
+        if self._fixed is None:
+            await self._supervisor.subscribe(symbols)
+
+    def history(self) -> None:
+        """A live feed brings none."""
+
+    def state(self) -> FeedState:
+        """As the supervisor counts."""
+        health = self._supervisor.health
+        figures = FeedFigures(
+            name=self.name,
+            status=health.status,
+            frames=health.frames,
+            reconnects=health.reconnects,
+            conflated=self._backlog.conflated[self.name],
+            rows=dict(self._rows),
+            rejected=dict(health.rejected),
+        )
+        trouble = "" if health.status is FeedStatus.LIVE else f"{health.status}: {health.last_error or 'no data yet'}"
+        details = {
+            "name": self.name,
+            "status": str(health.status),
+            "since": utc(health.since),
+            "frames": health.frames,
+            "bytes": health.bytes,
+            "rows": dict(self._rows),
+            "rejected": dict(health.rejected),
+            "unused": dict(health.unused),
+            "errors": dict(health.errors),
+            "conflated": figures.conflated,
+            "reconnects": health.reconnects,
+            "silences": health.silences,
+            "last_error": health.last_error or None,
+            "last_data_at": utc(health.last_data_at) if health.last_data_at else None,
+        }
+        return FeedState(figures, trouble, health.status is FeedStatus.STOPPED, details)
+
+
+class Simulated:
+    """The embedded exchange, and a connection to it like any other."""
+
+    def __init__(
+        self, config: settings.SimulatorFeed, name: str, backlog: Backlog, liveness: Liveness, calendar: TradingCalendar
+    ) -> None:
+        self.name = name
+        first = calendar.ordinal_on_or_before(_STORY_START) - _HISTORY_SESSIONS
+        last = min(len(calendar), first + _HISTORY_SESSIONS + (config.sessions or _LONGEST))
+        sessions = [Session(calendar.date(s), calendar.open_ns(s), calendar.close_ns(s)) for s in range(first, last)]
+        self._scenario = great_rotation(sessions, seed=config.seed)
+        paced = config.speed is not None
+        self._options = ExchangeOptions(
+            speed=config.speed if config.speed is not None else DEMO_SPEED,
+            quiet_speed=None if paced else DEMO_QUIET_SPEED,
+        )
+        self._config, self._backlog, self._liveness = config, backlog, liveness
+        self._wanted: Collection[str] = ()
+        self._connection: Connected | None = None
+
+    async def run(self) -> None:
+        """Start the exchange, then stay connected to it; what goes wrong in playing ends the daemon."""
+        async with Exchange(self._scenario, self._options) as exchange, asyncio.TaskGroup() as group:
+            config = settings.AlpacaFeed(
+                type="alpaca",
+                key=SecretStr(self._options.key),
+                secret=SecretStr(self._options.secret),
+                url=exchange.url,
+            )
+            self._connection = Connected(config, self.name, self._backlog, self._liveness)
+            await self._connection.want(self._wanted)
+            group.create_task(exchange.finished())
+            group.create_task(self._connection.run())
+
+    async def want(self, symbols: Collection[str]) -> None:
+        """Subscribe to what the rules need."""
+        self._wanted = symbols
+        if self._connection is not None:
+            await self._connection.want(symbols)
+
+    def history(self) -> pl.DataFrame:
+        """The scenario's past."""
+        return self._scenario.history()
+
+    def state(self) -> FeedState:
+        """That of the connection, or of a start not made yet."""
+        if self._connection is not None:
+            return self._connection.state()
+        figures = FeedFigures(name=self.name, status=FeedStatus.CONNECTING)
+        return FeedState(figures, "starting", stopped=False, details={"name": self.name, "status": "connecting"})
+
+
+class Feeds:
+    """All configured feeds."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources = tuple(sources)
+
+    async def want(self, symbols: Collection[str]) -> None:
+        """Tell every feed what the rules need."""
+        for source in self.sources:
+            await source.want(symbols)
+
+    def states(self) -> list[FeedState]:
+        """How each is doing."""
+        return [source.state() for source in self.sources]

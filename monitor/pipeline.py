@@ -1,0 +1,213 @@
+"""What happens to data on the compute thread, in journal order: filter, cut, apply, evaluate.
+
+Each piece of data becomes one :class:`Result`: the journal entry together with the decisions it led to. The committer
+writes it in one atomic step, so a journal entry exists exactly if its decisions do, and a restart has nothing to decide
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import msgspec
+import polars as pl
+
+from connectors.batch import Batch
+from monitor import journal
+from monitor.ingest import CleanBatch, Cutter, TruthFilter
+from monitor.notify.compose import compose, plain_evidence
+from monitor.notify.message import Notification
+from monitor.state import MarketState
+from monitor.store.base import BarChunk, Checkpoint, Commit, JournalEntry, JournalId
+from rules.engine import Engine, Evaluation
+from rules.ruleset import RuleSet
+from rules.transition import InstanceRecord, Transition
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One piece of data and what it led to. `received_at`: wall clock of the oldest frame in it, UTC ns."""
+
+    commit: Commit
+    transitions: tuple[Transition, ...]
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Who is told, and in which zone times are shown."""
+
+    receivers: tuple[str, ...]
+    zone: ZoneInfo
+
+
+class Pipeline:
+    """State, engine and filter under one roof. Not thread-safe: everything here runs on the compute thread."""
+
+    def __init__(
+        self,
+        state: MarketState,
+        engine: Engine,
+        truth: TruthFilter,
+        cutter: Cutter,
+        routing: Routing,
+        *,
+        follows_wall: bool,
+        last_id: JournalId | None = None,
+        on_template_error: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """`follows_wall`.
+
+        Whether event time and the machine's clock are the same time, so that rows can be in the future.
+        """
+        self.state, self.engine, self.truth = state, engine, truth
+        self._cutter, self._routing, self._follows_wall = cutter, routing, follows_wall
+        self._last_id = last_id or JournalId(0, 0)
+        self._on_template_error = on_template_error
+        self._received_at = 0
+        self._seen_at = 0
+        self._quoted_at = 0
+        self._quoted_until = 0
+
+    # --- data -----------------------------------------------------------------------------------------------
+
+    def process(self, batches: Sequence[Batch], wall_ns: int) -> list[Result]:
+        """Take in what the feeds said; one result a piece, in order. `wall_ns`: now, UTC."""
+        clean = [self.truth.clean(b, wall_ns if self._follows_wall else None) for b in batches]
+        self._received_at = min((b.received_at for b in batches), default=self._received_at)
+        self._seen_at = wall_ns
+        return [self._step(piece, wall_ns) for piece in self._cutter.cut(clean)]
+
+    def flush(self, wall_ns: int) -> list[Result]:
+        """Take in the instant that was held back for the rest of it."""
+        return [self._step(piece, wall_ns) for piece in self._cutter.flush()]
+
+    @property
+    def held(self) -> int:
+        """Rows held back until a later instant arrives."""
+        return self._cutter.held
+
+    def tick(self, wall_ns: int) -> list[Result]:
+        """Let event time pass without data: prices grow stale, timers end, sessions close.
+
+        A feed that is behind, by its plan or by the network, stays as far behind.
+        """
+        now = self.state.now + wall_ns - self._seen_at if self.state.now and self._seen_at else wall_ns
+        self._seen_at = self._received_at = wall_ns
+        return [self._step(CleanBatch(event_time=now), wall_ns)] if now > self.state.now else []
+
+    def _step(self, piece: CleanBatch, wall_ns: int) -> Result:
+        self.state.apply(piece, max(piece.event_time, self.state.now))
+        evaluation = self.engine.evaluate(self.state.view(self.engine.requirements.instruments))
+        fields = journal.encode(piece, self.state.now)
+        return self._result(fields, evaluation, wall_ns)
+
+    def _result(self, fields: Mapping[str, bytes], evaluation: Evaluation, wall_ns: int) -> Result:
+        notes = [n for t in evaluation.transitions for n in self._tell(t)]
+        commit = Commit(
+            entry=JournalEntry(self._next_id(wall_ns), fields),
+            instances={name: None if r is None else encode_record(r) for name, r in evaluation.records},
+            transitions=[encode_transition(t) for t in evaluation.transitions],
+            outbox=[n.encode() for n in notes],
+            quotes=self._last_quotes(wall_ns),
+        )
+        return Result(commit, evaluation.transitions, self._received_at)
+
+    def _tell(self, transition: Transition) -> list[Notification]:
+        rule = next((r for r in self.engine.ruleset.alerts if r.name == transition.alert), None)
+        receivers = rule.notify if rule and rule.notify is not None else self._routing.receivers
+        return compose(transition, receivers, zone=self._routing.zone, on_error=self._on_template_error)
+
+    def _next_id(self, wall_ns: int) -> JournalId:
+        ms = max(wall_ns // 1_000_000, self._last_id.ms)
+        self._last_id = JournalId(ms, self._last_id.sequence + 1 if ms == self._last_id.ms else 0)
+        return self._last_id
+
+    def _last_quotes(self, wall_ns: int) -> dict[str, dict[str, str]]:
+        """Last quotes to publish: those that changed, at most once a second."""
+        if wall_ns - self._quoted_at < SECOND:
+            return {}
+        frame = self.state.quotes_frame().filter(
+            pl.max_horizontal("quote_ts", "trade_ts").to_physical() > self._quoted_until
+        )
+        self._quoted_at, self._quoted_until = wall_ns, self.state.now
+        columns = frame.select(pl.col("*").exclude("symbol").cast(pl.String)).rows(named=True)
+        rows = zip(frame["symbol"].to_list(), columns, strict=True)
+        return {symbol: {k: v for k, v in row.items() if v is not None} for symbol, row in rows}
+
+    # --- rules and store ------------------------------------------------------------------------------------
+
+    def reload(self, ruleset: RuleSet, wall_ns: int) -> list[Result]:
+        """Replace the rules; state that new ones need is kept from now on."""
+        evaluation = self.engine.reload(ruleset)
+        self.state.needs(self.engine.requirements)
+        return [self._result(journal.encode(CleanBatch(), self.state.now), evaluation, wall_ns)]
+
+    def adopt(self, records: Sequence[InstanceRecord], wall_ns: int) -> list[Result]:
+        """Take up the instances of the last process; a result where rules changed while no process ran."""
+        evaluation = self.engine.restore(records, self.state.now)
+        if not (evaluation.transitions or evaluation.records):
+            return []
+        return [self._result(journal.encode(CleanBatch(), self.state.now), evaluation, wall_ns)]
+
+    def checkpoint(self) -> Checkpoint:
+        """The rolling frames after the last result, and the bars that closed since the last checkpoint."""
+        frames = {name: frame_bytes(frame) for name, frame in self.state.checkpoint_frames().items()}
+        minutes, sessions = self.state.closed_bars()
+        return Checkpoint(self._last_id, frames, [*_chunks("1m", minutes), *_chunks("1d", sessions)])
+
+
+def _chunks(resolution: str, bars: pl.DataFrame) -> list[BarChunk]:
+    """Session bars by date, minute bars in one chunk named by its first minute."""
+    if not bars.height:
+        return []
+    if resolution == "1m":
+        return [BarChunk("1m", bars["ts"].min().strftime("%Y-%m-%dT%H:%M"), frame_bytes(bars))]  # type: ignore[union-attr]
+    by_date = bars.partition_by("ts", as_dict=True, maintain_order=True)
+    return [BarChunk("1d", str(date), frame_bytes(rows)) for (date,), rows in by_date.items()]
+
+
+def frame_bytes(frame: pl.DataFrame) -> bytes:
+    """A frame as Arrow IPC, zstd: what any program with polars or pyarrow reads."""
+    return frame.write_ipc(None, compression="zstd").getvalue()
+
+
+def encode_record(record: InstanceRecord) -> bytes:
+    """An alert instance as JSON, as it is stored."""
+    return msgspec.json.encode(record)
+
+
+def decode_record(data: bytes) -> InstanceRecord:
+    """The alert instance of a stored JSON. Raises msgspec.ValidationError if it is none."""
+    return msgspec.json.decode(data, type=InstanceRecord)
+
+
+def encode_transition(transition: Transition) -> dict[str, bytes]:
+    """A transition as a stream entry: the fields people filter by, and all of it as JSON."""
+    plain = {
+        "at": transition.at,
+        "alert": transition.alert,
+        "member": transition.member,
+        "from": str(transition.old),
+        "to": str(transition.new),
+        "reason": str(transition.reason),
+        "episode": transition.episode,
+        "started_at": transition.started_at,
+        "value": transition.value,
+        "value_type": transition.value_type,
+        "severity": transition.severity,
+        "labels": dict(transition.labels),
+        "annotations": dict(transition.annotations),
+        "evidence": plain_evidence(transition.evidence),
+        "flaps": transition.flaps,
+    }
+    return {
+        "alert": transition.alert.encode(),
+        "episode": transition.episode.encode(),
+        "to": str(transition.new).encode(),
+        "transition": msgspec.json.encode(plain),
+    }

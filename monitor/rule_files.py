@@ -1,0 +1,47 @@
+"""Watches the rule files: a saved change is noticed within half a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+_EVERY: Final = 0.4
+_SUFFIXES: Final = (".yaml", ".yml")
+
+Stamp = dict[Path, tuple[int, int]]
+
+
+def stamp(paths: Sequence[Path]) -> Stamp:
+    """Size and modification time of every rule file under the paths; one that is gone is not in it."""
+    found: Stamp = {}
+    for path in _files(paths):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue
+        found[path] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
+async def watch(paths: Sequence[Path], on_change: Callable[[], Awaitable[None]]) -> None:
+    """Call `on_change` after every change, for ever.
+
+    Polls, since editors and mounted configuration replace files in more ways than notification knows.
+    """
+    last = await asyncio.to_thread(stamp, paths)
+    while True:
+        await asyncio.sleep(_EVERY)
+        now = await asyncio.to_thread(stamp, paths)
+        if now != last:
+            last = now
+            await on_change()
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from (p for p in sorted(path.iterdir()) if p.suffix in _SUFFIXES)
+        else:
+            yield path
