@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from monitor.calendar import MINUTE, TradingCalendar
-from monitor.state.columns import Codes, Columns, Floats, Ints, SymbolIndex
+from monitor.state.columns import Codes, Columns, Floats, Ints
 from monitor.state.ring import Ages, ages_at
+from monitor.state.symbols import SymbolIndex
 
 _PRICES: Final = ("open", "high", "low", "close", "volume")
 

@@ -16,8 +16,10 @@ import polars as pl
 
 from monitor.calendar import MINUTE
 from monitor.state.bars import session_history
-from monitor.state.columns import Codes, Columns, Floats, Ints, SymbolIndex
+from monitor.state.columns import Codes, Columns, Floats, Ints
 from monitor.state.ring import Ages, PriceRing, older
+from monitor.state.rows import times
+from monitor.state.symbols import SymbolIndex
 
 if TYPE_CHECKING:
     from monitor.state.market import MarketState
@@ -81,9 +83,9 @@ class RestoreError(ValueError):
 def quotes_frame(index: SymbolIndex, columns: Columns) -> pl.DataFrame:
     """Last quote, trade and price of every instrument (:data:`QUOTES`)."""
     frame = _instruments(index, columns, (name for name in QUOTES if name != "symbol"))
-    times = [name for name, dtype in QUOTES.items() if isinstance(dtype, pl.Datetime)]
+    moments = [name for name, dtype in QUOTES.items() if isinstance(dtype, pl.Datetime)]
     numbers = [name for name, dtype in QUOTES.items() if dtype == pl.Float64]
-    known = pl.col(times).replace(0, None)
+    known = pl.col(moments).replace(0, None)
     return frame.with_columns(known, pl.col(numbers).fill_nan(None)).cast(QUOTES)
 
 
@@ -145,7 +147,8 @@ def restore(
     state.now, state.open_end, state.minute_end = row["now"], row["open_end"], row["minute_end"]
     state.second_touched = bool(row["second_touched"])
     state.history_revision = row["history_revision"]
-    _restore_minutes(state, frames["minutes"], minute_bars)
+    if state.minute_end:
+        _restore_minutes(state, frames["minutes"], minute_bars)
     if state.seconds is not None:
         _restore_seconds(state, state.seconds, frames["seconds"])
 
@@ -243,7 +246,7 @@ class _MinuteBars:
     @staticmethod
     def of(state: MarketState, frame: pl.DataFrame) -> _MinuteBars:
         return _MinuteBars(
-            frame["ts"].dt.epoch("ns").to_numpy() + MINUTE,
+            times(frame["ts"]) + MINUTE,
             state.codes(frame["symbol"]),
             frame["close"].to_numpy(),
             frame["age_ms"].to_numpy(),

@@ -1,4 +1,4 @@
-"""Instruments as small integers, and what is known of each in columns that grow by doubling.
+"""What is known of each instrument, in columns that grow by doubling.
 
 A symbol's *code* is its row in every column. Columns are longer than the number of instruments (their *width* is a
 power of two); rows that no instrument has yet hold the values that mean "nothing known".
@@ -6,12 +6,10 @@ power of two); rows that no instrument has yet hold the values that mean "nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -19,48 +17,6 @@ Bools = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.intp]
 
 FIRST_WIDTH: Final = 64
-
-
-class _Codes(dict[str, int]):
-    """Symbol to code; a new symbol gets the next one."""
-
-    def __missing__(self, symbol: str) -> int:
-        code = self[symbol] = len(self)
-        return code
-
-
-class SymbolIndex:
-    """Symbols in the order they were first seen."""
-
-    def __init__(self) -> None:
-        self._codes = _Codes()
-
-    def __len__(self) -> int:
-        return len(self._codes)
-
-    def __contains__(self, symbol: str) -> bool:
-        return symbol in self._codes
-
-    def symbols(self) -> list[str]:
-        """All symbols, by code."""
-        return list(self._codes)
-
-    def codes(self, symbols: Iterable[str]) -> Codes:
-        """Code of each symbol; new ones are taken in."""
-        return np.fromiter(map(self._codes.__getitem__, symbols), dtype=np.intp)
-
-    def codes_of(self, column: pl.Series) -> Codes:
-        """The same for a column of String or Categorical; the second is looked up once a category."""
-        if column.dtype == pl.String:
-            # A dict beats polars here: a join or a cast to Categorical costs the same 90 ns a row (5,000 rows,
-            # measured) and pays for its own set-up on top.
-            return self.codes(column.to_list())
-        categories = column.unique()
-        physical = categories.to_physical().to_numpy()
-        table = np.zeros(int(physical.max()) + 1 if len(physical) else 0, dtype=np.intp)
-        table[physical] = self.codes(categories.cast(pl.String).to_list())
-        codes: Codes = table[column.to_physical().to_numpy()]
-        return codes
 
 
 _NOTHING_KNOWN: Final[dict[str, float | int | bool]] = {

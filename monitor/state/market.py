@@ -21,10 +21,11 @@ import polars as pl
 from monitor.calendar import MINUTE, TradingCalendar
 from monitor.state.bars import BarLog, SessionHistory, session_history
 from monitor.state.checkpoint import checkpoint_frames, quotes_frame, restore
-from monitor.state.columns import Codes, Columns, Floats, Ints, SymbolIndex
+from monitor.state.columns import Codes, Columns, Floats, Ints
 from monitor.state.ring import PriceRing
 from monitor.state.rows import Prints, Rows, cut, newest, numbers, times
 from monitor.state.sessions import SessionPrices
+from monitor.state.symbols import SymbolIndex
 from monitor.state.views import LiveView, Selection
 from rules.view import Requirements
 
@@ -351,6 +352,17 @@ class MarketState:
     def oldest_minute_end(self) -> int:
         """The end of the oldest grid minute that is kept."""
         return self.calendar.minute_end(max(0, self.calendar.minute_at(self.minute_end) - self._keep_minutes))
+
+    def oldest_session(self) -> dt.date:
+        """Session bars before this date are not needed any more; the calendar's first date before the first event."""
+        return self.calendar.date(max(0, self._oldest_session()))
+
+    def oldest_minute_session(self) -> dt.date:
+        """Minute bars before this date are not needed any more; the calendar's first date before the first event."""
+        if self.session < 0:
+            return self.calendar.date(0)
+        # A session earlier than the oldest minute's: a stored chunk of bars may begin on the evening before.
+        return self.calendar.date(max(0, self.calendar.session_at(self.oldest_minute_end()) - 1))
 
     def forget_cached(self) -> None:
         """Drop what views remember of a session's bases."""

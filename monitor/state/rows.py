@@ -61,7 +61,8 @@ class Prints:
 
 def times(column: pl.Series) -> Ints:
     """A column of times as nanoseconds UTC."""
-    return column.dt.epoch("ns").to_numpy()
+    # Not `dt.epoch` or `to_physical`: each runs a lazy query, 40 us, a quarter of the cost of a small batch.
+    return column.cast(pl.Datetime("ns", "UTC")).cast(pl.Int64).to_numpy()
 
 
 def numbers(frame: pl.DataFrame, *names: str) -> tuple[Floats, ...]:
