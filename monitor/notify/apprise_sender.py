@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,6 @@ from apprise import Apprise, AppriseAsset, LogCapture, NotifyBase, NotifyFormat,
 from apprise.common import PersistentStoreMode
 from apprise.manager_plugins import NotificationManager
 from apprise.plugins.custom_json import NotifyJSON
-from apprise.plugins.email import NotifyEmail
 from apprise.result import AppriseResult, AppriseResultStatus
 
 from monitor.notify import values
@@ -29,10 +29,15 @@ from monitor.notify.message import Kind, Notification
 from monitor.notify.render import payload, render
 from monitor.notify.sender import Delivery, FanOut, Verdict
 
+with warnings.catch_warnings():
+    # It tries a module that Python 3.11 and 3.12 deprecate and 3.13 lacks, which is no concern of ours.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from apprise.plugins.email import NotifyEmail
+
 _THREADS: Final = 4
 """Messages under way to one address. A burst of alerts reaches a mail server in parallel, and no service is flooded."""
 _UNCLEAR: Final = 1_000
-_DETAIL_LIMIT: Final = 300
+_DETAIL_LIMIT: Final = 500
 _SHORTEST_SECRET: Final = 4
 _HTTP_ERROR: Final = re.compile(r"error=(\d{3})\b")
 _SMTP_ERROR: Final = re.compile(r"Socket Exception: .*?\((\d{3}), b|was refused: (\d{3}) ")
@@ -42,7 +47,6 @@ _EXAMPLES: Final = ("slack", "mailto", "mailtos", "discord", "tgram", "msteams",
 
 # What it logs is kept with the attempt it belongs to, where it is cleared of secrets, and goes nowhere else.
 _log: Final = logging.getLogger("apprise")
-_log.addHandler(logging.NullHandler())
 _log.setLevel(logging.DEBUG)
 _log.propagate = False
 

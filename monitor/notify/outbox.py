@@ -20,13 +20,10 @@ from monitor.notify import values
 from monitor.notify.lane import DeliveryPolicy, Lane, Message, OnFailing, Outcome, Watch
 from monitor.notify.message import Notification
 from monitor.notify.sender import Sender, Verdict
-from monitor.store.base import JournalId, LeaseLost, OutboxEntry, Store, StoreError
+from monitor.store.base import LeaseLost, OutboxEntry, Store, StoreError
 
 _PAGE: Final = 500
 _BLOCK_MS: Final = 5_000
-_PAGE_IDLE_MS: Final = 1_000
-"""Reading a page of pending entries claims them, so those idle for longer than this are the next page."""
-_SWEEP_EVERY: Final = 60.0
 _REMEMBERED: Final = 10_000
 _STORE_WAIT: Final = (0.1, 2.0)
 """Seconds between tries while the store is away: the first, and the most."""
@@ -80,7 +77,9 @@ class Notifier:
         """Outcomes by idempotency key: no message is sent twice by this process, whatever the store remembers."""
         self._unsettled: deque[tuple[OutboxEntry, str, bytes, bool]] = deque()
         self._to_settle = asyncio.Event()
-        self._sweep_at = 0.0
+        self._sweep = asyncio.Event()
+        """Entries handed out before are to be read again: at the start, after an error, when parked ones find room."""
+        self._sweep.set()
 
     async def run(self) -> None:
         """Deliver until cancelled; survives the store being away. Raises LeaseLost when another daemon took over."""
@@ -123,49 +122,60 @@ class Notifier:
 
     async def _intake(self) -> None:
         """What an earlier process left comes first: it is older than anything new."""
-        wait, recovered = _STORE_WAIT[0], False
-        while True:
-            try:
-                if not recovered:
-                    await self._sweep(idle_ms=0)
-                    recovered = True
-                elif self._sweep_due():
-                    await self._sweep(_PAGE_IDLE_MS)
-                block_ms = _PAGE_IDLE_MS if self._parked() else _BLOCK_MS
-                await self._accept(await self._store.take_outbox(self._consumer, _PAGE, block_ms))
-                wait = _STORE_WAIT[0]
-            except LeaseLost:
-                raise
-            except StoreError as error:
-                _log.warning("outbox cannot be read", reason=str(error), retry_s=wait)
-                await asyncio.sleep(wait)
-                wait = min(_STORE_WAIT[1], wait * 2)
-                # An answer that was lost on the way leaves entries that are ours and that we know nothing of.
-                recovered = False
+        reading: set[asyncio.Task[list[OutboxEntry]]] = set()
+        wait = _STORE_WAIT[0]
+        try:
+            while True:
+                try:
+                    if self._sweep.is_set():
+                        self._sweep.clear()
+                        await self._read_again()
+                    reading = reading or {asyncio.create_task(self._read())}
+                    await self._accept_when_read(reading)
+                    wait = _STORE_WAIT[0]
+                except LeaseLost:
+                    raise
+                except StoreError as error:
+                    # An answer lost on the way leaves entries that are ours and that we know nothing of.
+                    self._sweep.set()
+                    _log.warning("outbox cannot be read", reason=str(error), retry_s=wait)
+                    await asyncio.sleep(wait)
+                    wait = min(_STORE_WAIT[1], wait * 2)
+        finally:
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
 
-    async def _sweep(self, idle_ms: int) -> None:
-        """Read again what was handed out and not settled for `idle_ms`, page by page, oldest first."""
-        self._sweep_at = asyncio.get_running_loop().time() + _SWEEP_EVERY
-        reached = (0, 0)
-        while True:
-            page = await self._store.pending_outbox(self._consumer, _PAGE, idle_ms)
-            await self._accept(page)
-            if len(page) < _PAGE or _order(page[-1]) <= reached:
-                return
-            reached = _order(page[-1])
-            idle_ms = _PAGE_IDLE_MS
+    async def _read(self) -> list[OutboxEntry]:
+        return await self._store.take_outbox(self._consumer, _PAGE, _BLOCK_MS)
 
-    def _sweep_due(self) -> bool:
-        return self._parked() or asyncio.get_running_loop().time() >= self._sweep_at
+    async def _accept_when_read(self, reading: set[asyncio.Task[list[OutboxEntry]]]) -> None:
+        """Wait for new entries, or for room for those that found none; the read goes on meanwhile."""
+        room = asyncio.create_task(self._sweep.wait())
+        try:
+            done, _ = await asyncio.wait({room, *reading}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            room.cancel()
+        for task in reading & done:
+            reading.discard(task)
+            await self._accept(task.result())
 
-    def _parked(self) -> bool:
-        """Whether entries that found no room may find it now."""
-        return any(lane.parked and lane.roomy for lane in self._lanes.values())
+    async def _read_again(self) -> None:
+        """Go through all that was handed out and not settled: entries of a crash, and those that found no room."""
+        count = _PAGE
+        while len(page := await self._store.pending_outbox(self._consumer, count, 0)) == count:
+            count *= 4  # the contract has no cursor
+        await self._accept(page)
+        there = {entry.id for entry in page}
+        for lane in self._lanes.values():
+            lane.parked = OrderedDict.fromkeys(stream_id for stream_id in lane.parked if stream_id in there)
 
     async def _accept(self, entries: Sequence[OutboxEntry]) -> None:
         """Hand each entry to its receiver's lane, in order, except what is delivered already."""
         fresh = [entry for entry in entries if entry.id not in self._mine]
-        known = await self._outcomes([entry.fields["key"].decode() for entry in fresh if "key" in entry.fields])
+        known = await self._outcomes(
+            [entry.fields["key"].decode(errors="replace") for entry in fresh if "key" in entry.fields]
+        )
         for entry in fresh:
             try:
                 notification = Notification.decode(entry.fields)
@@ -212,6 +222,9 @@ class Notifier:
 
     def _ended(self, message: Message, outcome: Outcome) -> None:
         notification = message.notification
+        lane = self._lanes[notification.receiver]
+        if lane.parked and lane.roomy:
+            self._sweep.set()
         if outcome.delivered:
             _log.info("notification delivered", key=notification.key, to=outcome.detail, attempts=outcome.attempts)
         else:
@@ -276,8 +289,3 @@ class Notifier:
                     await self._settle_next()
         except (StoreError, TimeoutError) as error:
             _log.warning("outcomes not noted, messages may come twice", waiting=len(self._unsettled), reason=str(error))
-
-
-def _order(entry: OutboxEntry) -> tuple[int, int]:
-    position = JournalId.parse(entry.id)
-    return position.ms, position.sequence

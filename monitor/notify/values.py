@@ -43,7 +43,7 @@ def px(value: object) -> str:
     known = number(value)
     if known is None:
         return UNKNOWN
-    whole, _, decimals = f"{known:.4f}".partition(".")
+    whole, _, decimals = f"{round(known, 4) + 0.0:.4f}".partition(".")
     return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
@@ -62,10 +62,10 @@ def shown(value: object, kind: str, *, like: object = None) -> str:
     if kind == "price":
         return px(known)
     if kind in {"count", "volume"}:
-        return f"{known:,.0f}"
+        return f"{round(known):,}"
     if kind == "duration":
         return span(known)
-    return f"{known:.2f}"
+    return f"{round(known, 2) + 0.0:.2f}"  # adding 0 takes the sign off a zero
 
 
 def span(nanoseconds: float) -> str:

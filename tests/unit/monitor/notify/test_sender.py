@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from monitor.notify.console import ConsoleSender
+from monitor.notify.receivers import open_receiver, validate
+from monitor.notify.sender import Delivery, FanOut, Verdict
+from tests.unit.monitor.notify.samples import ScriptedSender, notification
+
+BUSY = Delivery(Verdict.TRANSIENT, "b: busy")
+REFUSED = Delivery(Verdict.FATAL, "b: 403")
+
+
+async def test_a_retry_goes_only_to_targets_that_do_not_have_the_message():
+    first, second = ScriptedSender(), ScriptedSender([BUSY])
+    both = FanOut([first, second])
+    assert await both.send(notification()) == BUSY
+    assert (await both.send(notification())).delivered
+    assert (len(first.attempts), len(second.attempts)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ([REFUSED, REFUSED], Verdict.FATAL),
+        ([REFUSED, BUSY], Verdict.TRANSIENT),
+        ([REFUSED, Delivery(Verdict.DELIVERED)], Verdict.FATAL),
+    ],
+)
+async def test_several_targets_fail_for_good_only_if_each_failure_is(answers, verdict):
+    outcome = await FanOut([ScriptedSender([answer]) for answer in answers]).send(notification())
+    assert outcome.verdict is verdict
+
+
+async def test_the_console_prints_a_readable_block():
+    stream = io.StringIO()
+    receiver = open_receiver(["console://"], stream=stream)
+    assert (await receiver.send(notification())).delivered
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == lines[-1] == "-" * 80
+    assert lines[1] == "[FIRING] small-caps-turn fired"
+    assert "Episode: small-caps-turn-2026-01-23-1" in lines
+    assert "key: small-caps-turn-2026-01-23-1:firing:1:desk" in lines
+
+
+async def test_a_terminal_that_is_gone_is_a_failure_to_try_again():
+    stream = io.StringIO()
+    stream.close()
+    assert (await ConsoleSender(stream).send(notification())).verdict is Verdict.TRANSIENT
+
+
+async def test_the_console_prints_where_standard_output_is_now(capsys):
+    await open_receiver(["console://"]).send(notification())
+    assert "State: firing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("console://", None),
+        ("CONSOLE://", None),
+        ("console://x", "console:// takes nothing after it"),
+        ("json://127.0.0.1:8080/hook", None),
+        ("mailto://127.0.0.1:2525?from=a@example.com&to=b@example.com", None),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ", None),
+        ("mailt://x", "no service of the kind mailt://; apprise knows mailto, "),
+        ("nosuch://x", "no service of the kind nosuch://; apprise knows slack, mailto, mailtos, "),
+        ("plain words", "not a URL: write the service, ://, and its address"),
+        ("", "not a URL"),
+        ("slack://hunter2hunter2", "apprise cannot use this slack:// address: "),
+        ("mailto://me:hunter2hunter2@host?mode=bad&from=a@example.com", "The secure mode specified (bad) is invalid"),
+    ],
+)
+def test_a_url_is_checked_without_sending(url, error):
+    said = validate(url)
+    assert (said or "").startswith(error or "") or (error or "") in (said or "")
+    assert (said is None) == (error is None)
+    assert "hunter2" not in (said or "")
+    assert "\n" not in (said or "")
+
+
+def test_a_receiver_with_a_wrong_or_no_url_is_refused():
+    with pytest.raises(ValueError, match="no service of the kind"):
+        open_receiver(["console://", "nosuch://x"])
+    with pytest.raises(ValueError, match="at least one URL"):
+        open_receiver([])
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        (
+            "mailto://user:hunter2@127.0.0.1:2525?from=a@example.com&to=b@example.com",
+            "E-Mail mailto://user:****@127.0.0.1:2525/b@example.com",
+        ),
+        ("json://user:hunter2@127.0.0.1:8080/hunter2?+X-Token=hunter2&:a=hunter2", "JSON json://127.0.0.1:8080"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlahunter2XrIdevi/#desk", "Slack slack://T...2/A...D/T...i/#desk"),
+    ],
+)
+async def test_a_target_is_shown_without_its_secrets(url, target):
+    receiver = open_receiver([url])
+    assert receiver.target == target
+    await receiver.close()
+
+
+async def test_console_and_services_may_be_mixed():
+    receiver = open_receiver(["console://", "json://127.0.0.1:9"], stream=io.StringIO(), deadline=5)
+    assert receiver.target == "console, JSON json://127.0.0.1:9"
+    await receiver.close()
