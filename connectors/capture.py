@@ -1,7 +1,7 @@
 """Raw frames in files, as they arrived, and the same frames through the same parser again.
 
 A file is a sequence of records: a header of 13 bytes, big-endian (length of the content, nanoseconds UTC of arrival,
-kind), and the content. Each process starts a file of its own, so that a record torn by a crash is always the last of its file.
+kind), and the content. Each process starts a file of its own, so that a record torn by a crash is the last of its file.
 """
 
 from __future__ import annotations
