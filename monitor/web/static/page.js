@@ -1,0 +1,501 @@
+// The desk's view: draws what the event stream sends, and asks the API for the rest.
+
+const SHOWN = 60; // transitions kept on the page
+const POINTS = 240; // of a sparkline; when full, every other one goes, so that it still reaches back to the start
+const SILENCE = 20_000; // ms without a byte (a heartbeat comes every 15 s) after which the line counts as dead
+const STALE = 5_000; // ms without a snapshot after which the page says so
+const RULES_EVERY = 5_000; // ms between looks at the rules' verdicts
+const MOST_RULES = 500;
+
+const at = (id) => document.getElementById(id);
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// --- elements -------------------------------------------------------------------------------------------------------
+
+/** An element; children are elements or text. Text is never read as markup. */
+function el(name, attributes = {}, ...children) {
+  const node = name.startsWith("svg:")
+    ? document.createElementNS("http://www.w3.org/2000/svg", name.slice(4))
+    : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (value !== false && value !== null) node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children);
+  return node;
+}
+
+/** Change only what differs: selections and screen readers are left in peace. */
+function say(node, text, className) {
+  if (node.textContent !== text) node.textContent = text;
+  if (className !== undefined && node.className !== className) node.className = className;
+}
+
+/** Make the children of `parent` stand for `items`, keeping the node of each key, its focus and its open details. */
+function list(parent, items, keyOf, make, update) {
+  const old = new Map([...parent.children].map((node) => [node.dataset.key, node]));
+  let next = parent.firstElementChild;
+  for (const item of items) {
+    const key = keyOf(item);
+    let node = old.get(key);
+    old.delete(key);
+    if (!node) {
+      node = make(item);
+      node.dataset.key = key;
+    }
+    if (node === next) next = next.nextElementSibling;
+    else parent.insertBefore(node, next);
+    update?.(node, item);
+  }
+  for (const node of old.values()) node.remove();
+}
+
+// --- words ----------------------------------------------------------------------------------------------------------
+
+const MARKS = { critical: "▲", warning: "◆", info: "●" };
+const FEED_MARKS = { live: "●", connecting: "◌", silent: "◐", "backing off": "▲", stopped: "■" };
+const RANK = { critical: 0, warning: 1, info: 2 };
+const HOLDS = {
+  "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b,
+  "==": (a, b) => a === b, "!=": (a, b) => a !== b,
+};
+
+function trimmed(number, digits) {
+  const text = number.toFixed(digits);
+  const short = text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+  return (short === "-0" ? "0" : short).replace("-", "−");
+}
+
+/** A value by its type, as the notifications write it; `like`: a value of the same sentence whose unit it shares. */
+function shown(value, type, like = 0) {
+  if (typeof value === "string") return value;
+  if (value === null || value === undefined) return "unknown";
+  if (type === "condition") return value ? "true" : "false";
+  if (type === "ratio") {
+    const inPercent = Math.max(Math.abs(value), Math.abs(like || 0)) >= 0.1;
+    return inPercent ? `${trimmed(value * 100, 2)}%` : `${trimmed(value * 1e4, 1)}bp`;
+  }
+  if (type === "price") return value.toFixed(4).replace(/0{1,2}$/, "");
+  if (type === "count" || type === "volume") return Math.round(value).toLocaleString("en-US");
+  if (type === "duration") return span(value / 1e9);
+  return trimmed(value, 2);
+}
+
+/** The same with its sign, for series, where the side of zero is the message. */
+const signed = (value, type) => (["ratio", "score"].includes(type) && value > 0 ? "+" : "") + shown(value, type);
+
+/** Seconds in their two largest units: `14m`, `2h 5m`. */
+function span(seconds) {
+  let rest = Math.abs(Math.trunc(seconds));
+  const parts = [];
+  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]]) {
+    if (rest >= size) parts.push(`${Math.floor(rest / size)}${unit}`);
+    else if (parts.length) parts.push("");
+    rest %= size;
+  }
+  return parts.slice(0, 2).filter(Boolean).join(" ") || "0s";
+}
+
+const counted = (counts, words = Object.keys(counts)) =>
+  words.filter((word) => counts[word]).map((word) => `${counts[word]} ${word}`).join(", ");
+const named = (alert) => (alert.member ? `${alert.alert} [${alert.member}]` : alert.alert);
+
+let zone = "UTC";
+const formats = new Map();
+
+/** A moment on the exchange's clock (or in `where`), as `{date, time, zone}`. */
+function clock(moment, where = zone) {
+  if (!formats.has(where)) {
+    formats.set(where, new Intl.DateTimeFormat("en-US", {
+      timeZone: where, hourCycle: "h23", weekday: "short", day: "numeric", month: "short", year: "numeric",
+      hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
+    }));
+  }
+  const part = Object.fromEntries(formats.get(where).formatToParts(new Date(moment)).map((p) => [p.type, p.value]));
+  return {
+    day: `${part.weekday} ${part.day} ${part.month}`,
+    date: `${part.weekday} ${part.day} ${part.month} ${part.year}`,
+    time: `${part.hour}:${part.minute}:${part.second}`,
+    zone: part.timeZoneName,
+  };
+}
+
+/** The time, with its day where that is not the day of `now`. */
+function when(moment, now) {
+  const then = clock(moment);
+  return now && clock(now).date === then.date ? then.time : `${then.day} ${then.time}`;
+}
+
+// --- the API --------------------------------------------------------------------------------------------------------
+
+let asking = null;
+
+/** Ask for the token once, however many requests were refused. */
+function askForToken() {
+  asking ??= new Promise((given) => {
+    const dialog = at("token");
+    if (sessionStorage.getItem("token")) say(at("token-said"), "That token was refused.");
+    sessionStorage.removeItem("token");
+    at("token-input").value = "";
+    dialog.addEventListener("close", () => {
+      sessionStorage.setItem("token", at("token-input").value);
+      asking = null;
+      given();
+    }, { once: true });
+    dialog.showModal();
+  });
+  return asking;
+}
+
+/** The token as header text: headers carry bytes, so other letters go as their UTF-8. */
+const bearer = (token) => `Bearer ${String.fromCharCode(...new TextEncoder().encode(token))}`;
+
+async function ask(path, options = {}) {
+  for (;;) {
+    const token = sessionStorage.getItem("token");
+    const response = await fetch(path, { ...options, headers: token ? { Authorization: bearer(token) } : {} });
+    if (response.status === 401) {
+      if (token === sessionStorage.getItem("token")) await askForToken();
+      continue;
+    }
+    if (!response.ok) throw new Error((await response.json().catch(() => ({}))).detail ?? `status ${response.status}`);
+    return response;
+  }
+}
+
+const get = async (path) => (await ask(path)).json();
+
+/** The events of a response, as [name, data]; comments are passed over. */
+async function* eventsOf(response, onBytes) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    onBytes();
+    text += value;
+    const blocks = text.split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) {
+      const [, name, data] = /^event: (.*)\ndata: (.*)$/.exec(block) ?? [];
+      if (name) yield [name, JSON.parse(data)];
+    }
+  }
+}
+
+let seen = 0; // when the last snapshot came, by the browser's monotonic clock
+let listening = false;
+
+async function listen() {
+  for (let pause = 500; ; pause = Math.min(2 * pause, 10_000)) {
+    const line = new AbortController();
+    let silence;
+    const alive = () => {
+      clearTimeout(silence);
+      silence = setTimeout(() => line.abort(), SILENCE);
+    };
+    try {
+      const response = await ask("/api/v1/events", { signal: line.signal });
+      alive();
+      listening = true;
+      await Promise.all([catchUp(), lookAtRules()]);
+      for await (const [name, data] of eventsOf(response, alive)) {
+        pause = 500;
+        if (name === "snapshot") drawSnapshot(data);
+        else if (name === "transition") takeTransition(data);
+        else if (name === "missed") await catchUp();
+      }
+    } catch (error) {
+      console.info("the event stream ended:", error.message);
+    }
+    clearTimeout(silence);
+    listening = false;
+    drawLine();
+    await wait(pause * (0.5 + Math.random()));
+  }
+}
+
+// --- drawing --------------------------------------------------------------------------------------------------------
+
+let now = null; // event time of the last snapshot
+
+function drawLine() {
+  const quiet = performance.now() - seen;
+  if (!listening) say(at("line"), "▲ no connection", "chip bad");
+  else if (seen && quiet > STALE) say(at("line"), `▲ nothing new for ${span(quiet / 1000)}`, "chip bad");
+  else say(at("line"), seen ? "● live" : "connecting", seen ? "chip good" : "chip");
+}
+
+function drawSnapshot({ status, alerts, records }) {
+  seen = performance.now();
+  zone = status.zone;
+  now = status.at;
+  drawHead(status);
+  drawAlerts(alerts, status.states);
+  drawSeries(records);
+  drawFeeds(status.feeds);
+  drawLine();
+}
+
+function drawHead(status) {
+  if (now) {
+    const local = clock(now);
+    say(at("local"), `${local.time} ${local.zone}`);
+    say(at("utc"), `${local.date} · ${clock(now, "UTC").time} UTC`);
+  }
+  say(at("health"), status.ready ? "● ready" : "▲ not ready", status.ready ? "chip good" : "chip bad");
+  const told = new Set(status.health.map((c) => `${c.name}: ${c.reason}`));
+  const troubles = [
+    ...status.health.map((c) => [c.name, ...Object.values(c.labels)].join(" ") + `: ${c.reason}`),
+    ...status.reasons.filter((reason) => !told.has(reason)),
+  ];
+  at("troubles").hidden = troubles.length === 0;
+  list(at("troubles"), troubles, (text) => text, (text) => el("li", {}, `▲ ${text}`));
+  say(at("rules-count"), `${status.rules} over ${status.instruments} instruments`);
+}
+
+const severity = (word) => el("span", { class: `mark ${word}` }, `${MARKS[word] ?? ""} ${word}`);
+const order = (a) => [a.state === "pending" ? 1 : 0, RANK[a.severity] ?? 3];
+
+function drawAlerts(alerts, states) {
+  const sorted = alerts.toSorted((a, b) => order(a)[0] - order(b)[0] || order(a)[1] - order(b)[1]
+    || (b.since ?? "").localeCompare(a.since ?? "") || named(a).localeCompare(named(b)));
+  list(at("alerts"), sorted, named, makeAlert, updateAlert);
+  const all = (states.firing ?? 0) + (states.recovering ?? 0) + (states.pending ?? 0);
+  at("no-alerts").hidden = all > 0;
+  document.querySelector(".alerts thead").hidden = all === 0;
+  const left = all > alerts.length ? `; the ${alerts.length} most severe are shown` : "";
+  say(at("alerts-count"), counted(states, ["firing", "recovering", "pending"]) + left);
+  document.title = states.firing ? `(${states.firing}) Rotation Monitor` : "Rotation Monitor";
+}
+
+function makeAlert(alert) {
+  const open = () => row.dataset.episode && showEpisode(row.dataset.episode);
+  const row = el("tr", { class: "new", onclick: open },
+    el("td", {}, severity(alert.severity)),
+    el("td", {}, el("button", { class: "link", type: "button" }, named(alert))),
+    el("td"),
+    el("td", {}, el("span", { class: "value" }), el("span", { class: "below" })),
+    el("td", {}, el("span"), el("span", { class: "below" })),
+    el("td", {}, el("code")));
+  return row;
+}
+
+function updateAlert(row, alert) {
+  const [, name, state, value, since, episode] = row.children;
+  row.dataset.episode = alert.episode;
+  row.classList.toggle("opens", alert.episode !== "");
+  name.firstChild.disabled = alert.episode === "";
+  say(state, alert.state, `state-${alert.state}`);
+  const [figure, grounds] = compared(alert);
+  say(value.firstChild, figure);
+  say(value.lastChild, grounds);
+  say(since.firstChild, alert.since ? when(alert.since, now) : "–");
+  say(since.lastChild, alert.since && now ? `for ${span((Date.parse(now) - Date.parse(alert.since)) / 1000)}` : "");
+  say(episode.firstChild, alert.episode || "–");
+}
+
+/** The value against its threshold, and the expression it is of. */
+function compared({ value, value_type, threshold }) {
+  if (!threshold) return [shown(value, value_type), ""];
+  const { expr, op, level, type } = threshold;
+  const holds = threshold.value === null || level === null || (HOLDS[op]?.(threshold.value, level) ?? true);
+  const limit = `${holds ? "" : "not "}${op} ${shown(level, type, threshold.value)}`;
+  const reached = shown(threshold.value, type, level);
+  if (value === threshold.value) return [`${reached} ${limit}`, expr];
+  return [shown(value, value_type), `${expr} = ${reached} ${limit}`];
+}
+
+// Named series
+
+const histories = new Map(); // name -> {points, every, skipped}: values in order, one in `every` snapshots
+
+function remember(name, value) {
+  if (!histories.has(name)) histories.set(name, { points: [], every: 1, skipped: 0 });
+  const history = histories.get(name);
+  if (++history.skipped < history.every) return history.points;
+  history.skipped = 0;
+  history.points.push(value);
+  if (history.points.length > POINTS) {
+    history.points = history.points.filter((_, i) => i % 2 === 0);
+    history.every *= 2;
+  }
+  return history.points;
+}
+
+let drawnAt = null;
+
+function drawSeries(records) {
+  const moved = now !== drawnAt; // while event time stands still there is nothing to add
+  drawnAt = now;
+  for (const name of histories.keys()) if (!records.some((r) => r.record === name)) histories.delete(name);
+  at("no-series").hidden = records.length > 0;
+  list(at("series"), records, (r) => r.record, makeTile, (tile, r) => {
+    const [title, number, picture, range] = tile.children;
+    say(number, r.value === null ? "unknown" : signed(r.value, r.type), r.value === null ? "number none" : "number");
+    title.title = r.expr;
+    if (!moved) return;
+    const points = remember(r.record, r.value);
+    const values = points.filter((v) => v !== null);
+    if (values.length === 0) return;
+    const low = Math.min(...values);
+    const high = Math.max(...values);
+    say(range.firstChild, `low ${signed(low, r.type)}`);
+    say(range.lastChild, `high ${signed(high, r.type)}`);
+    drawSparkline(picture, points, low, high);
+  });
+}
+
+function makeTile(r) {
+  return el("article", { class: "tile" },
+    el("h3", {}, r.record), el("p"),
+    el("svg:svg", { viewBox: "0 0 100 30", preserveAspectRatio: "none", "aria-hidden": "true" }),
+    el("p", { class: "span quiet" }, el("span"), el("span")));
+}
+
+/** Gaps where the value was unknown; a dashed line at zero where zero is in sight. */
+function drawSparkline(picture, points, low, high) {
+  const height = high - low || Math.abs(high) || 1;
+  const y = (v) => (29 - (28 * (v - low)) / height).toFixed(2);
+  const lines = [[]];
+  points.forEach((v, i) => {
+    if (v === null) lines.push([]);
+    else lines.at(-1).push(`${((100 * i) / Math.max(points.length - 1, 1)).toFixed(2)},${y(v)}`);
+  });
+  const zero = low < 0 && high > 0 ? [el("svg:line", { x1: 0, x2: 100, y1: y(0), y2: y(0) })] : [];
+  picture.replaceChildren(...zero,
+    ...lines.filter((l) => l.length).map((l) => el("svg:polyline", { points: l.length === 1 ? `${l} ${l}` : l.join(" ") })));
+}
+
+// Feeds, transitions, rules
+
+function drawFeeds(feeds) {
+  list(at("feeds"), feeds, (f) => f.name, (f) => el("li", {}, el("strong", {}, f.name), " ", el("span"), el("span", { class: "below" })),
+    (node, f) => {
+      const [, status, below] = node.children;
+      say(status, `${FEED_MARKS[f.status] ?? "○"} ${f.status}`, f.status === "live" ? "mark good" : "mark warning");
+      const figures = ["frames", "reconnects", "conflated"].filter((k) => f[k]).map((k) => `${f[k].toLocaleString("en-US")} ${k}`);
+      const refused = Object.values(f.rejected ?? {}).reduce((a, b) => a + b, 0);
+      if (refused) figures.push(`${refused.toLocaleString("en-US")} unreadable`);
+      say(below, [...figures, ...(f.last_error ? [f.last_error] : [])].join(" · "));
+    });
+}
+
+let moves = [];
+const moveKey = (t) => [t.at, t.alert, t.member, t.from, t.to].join("\n");
+
+async function catchUp() {
+  moves = await get(`/api/v1/transitions?limit=${SHOWN}`);
+  drawTransitions(false);
+}
+
+function takeTransition(t) {
+  if (moves.some((m) => moveKey(m) === moveKey(t))) return;
+  moves = [t, ...moves].slice(0, SHOWN);
+  drawTransitions(true);
+  if (t.to === "firing" || t.to === "resolved") say(at("news"), `${named(t)} ${t.to}`);
+  lookAtRulesSoon();
+}
+
+function drawTransitions(fresh) {
+  at("no-transitions").hidden = moves.length > 0;
+  list(at("transitions"), moves, moveKey, (t) => el("li", { class: fresh ? "new" : "" },
+    el("span", { class: "when quiet" }, when(t.at, now)),
+    t.episode
+      ? el("button", { class: "link", type: "button", onclick: () => showEpisode(t.episode) }, named(t))
+      : el("strong", {}, named(t)),
+    el("span", { class: "below" }, el("span", { class: t.severity }, MARKS[t.severity] ?? ""),
+      ` ${t.from} → ${t.to}: ${t.reason}`, t.value === null ? "" : `, ${shown(t.value, t.value_type)}`)));
+}
+
+const lookAtRules = async () => drawRules(await get("/api/v1/rules"));
+let looking = null;
+
+function lookAtRulesSoon() {
+  looking ??= setTimeout(() => {
+    looking = null;
+    if (listening && !document.hidden) lookAtRules().catch((error) => console.info("rules:", error.message));
+  }, 500);
+}
+
+function drawRules(rules) {
+  const alerts = rules.filter((r) => r.alert);
+  list(at("rules"), alerts.slice(0, MOST_RULES), (r) => r.alert + r.source + r.when, makeRule, (node, r) => {
+    const [, states] = node.firstChild.children;
+    const active = ["firing", "recovering", "pending"].filter((s) => r.states[s]);
+    const verdicts = Object.keys(r.verdicts);
+    const verdict = r.each ? counted(r.verdicts) : verdicts[0];
+    say(states, `${active.length ? counted(r.states, active) : "inactive"} · ${verdict}`);
+    node.firstChild.firstChild.className = active.length ? r.severity : "";
+  });
+}
+
+function makeRule(r) {
+  const rows = [["when", el("code", {}, r.when)]];
+  if (r.until) rows.push(["until", el("code", {}, r.until)]);
+  if (r.each) rows.push(["each", r.each]);
+  if (r.for_seconds) rows.push(["for", span(r.for_seconds)]);
+  if (r.keep_firing_for_seconds) rows.push(["keeps firing for", span(r.keep_firing_for_seconds)]);
+  rows.push(["severity", r.severity], ["written in", el("code", {}, r.source)]);
+  return el("details", {},
+    el("summary", {}, el("span", {}, r.alert), el("span", { class: "below" })),
+    el("dl", {}, ...rows.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)])));
+}
+
+// An episode
+
+async function showEpisode(id) {
+  const dialog = at("episode");
+  say(at("episode-title"), id);
+  at("episode-body").replaceChildren(el("p", { class: "quiet" }, "asking…"));
+  if (!dialog.open) dialog.showModal();
+  try {
+    const episode = await get(`/api/v1/alerts/${id.split("/").map(encodeURIComponent).join("/")}`);
+    if (at("episode-title").textContent === id) at("episode-body").replaceChildren(...episodeBody(episode));
+  } catch (error) {
+    at("episode-body").replaceChildren(el("p", {}, `This cannot be shown: ${error.message}`));
+  }
+}
+
+function episodeBody({ now: open, timeline }) {
+  const shownNow = open ?? timeline[0];
+  const body = [el("p", {}, severity(shownNow.severity), ` ${named(shownNow)}, ${open ? `${open.state} now` : "over"}`)];
+  if (open) body.push(...evidenceOf(open.evidence, "Evidence as of the last evaluation"));
+  body.push(el("h3", {}, "Timeline, newest first"));
+  body.push(table(["Time", "What", "Why", "Value"], timeline.map((t) => [
+    `${clock(t.at).day} ${clock(t.at).time}`, `${t.from} → ${t.to}`, t.reason, shown(t.value, t.value_type)])));
+  const fired = timeline.findLast((t) => t.to === "firing");
+  if (fired) body.push(...evidenceOf(fired.evidence, `Evidence when it fired, ${clock(fired.at).time}`));
+  return body;
+}
+
+function evidenceOf(evidence, title) {
+  const body = [el("h3", {}, title)];
+  if (evidence.threshold) {
+    const [figure, expr] = compared({ ...evidence, value: evidence.threshold.value });
+    const { distance, type } = evidence.threshold;
+    const far = distance === null ? "" : `, ${shown(Math.abs(distance), type)} ${distance < 0 ? "below" : "above"} it`;
+    body.push(el("p", {}, el("span", { class: "value" }, figure), ` ${far.slice(2)} `, el("code", {}, expr)));
+  }
+  body.push(table(["Expression", "Value"], evidence.expressions.map((e) => [
+    el("code", {}, e.member ? `${e.expr}  (it = ${e.member})` : e.expr), shown(e.value, e.type)])));
+  const prices = Object.entries(evidence.prices);
+  if (prices.length) {
+    body.push(table(["Price of", "", "Its time"], prices.map(([symbol, p]) => [
+      symbol, shown(p.price, "price"), p.ts ? `${clock(p.ts).day} ${clock(p.ts).time}` : "–"])));
+  }
+  return body;
+}
+
+function table(heads, rows) {
+  return el("table", {}, el("thead", {}, el("tr", {}, ...heads.map((h) => el("th", { scope: "col" }, h)))),
+    el("tbody", {}, ...rows.map((cells) => el("tr", {}, ...cells.map((c) => el("td", {}, c))))));
+}
+
+// --- start ----------------------------------------------------------------------------------------------------------
+
+at("token").addEventListener("cancel", (event) => event.preventDefault());
+at("episode").addEventListener("click", (event) => event.target === at("episode") && at("episode").close());
+setInterval(drawLine, 1000);
+setInterval(lookAtRulesSoon, RULES_EVERY);
+listen();
