@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.exceptions import RedisError
 
 from monitor.store.base import StoreRefused
@@ -76,6 +76,12 @@ def connection_options(url: str) -> dict[str, Any]:
                 f"{where}: `{database}` is no database: it is a number, such as {parts.scheme}://HOST:PORT/0"
             )
     try:
-        return dict(parse_url(url))
-    except (RedisError, ValueError) as fault:
+        parsed: dict[str, Any] = dict(parse_url(url))
+        if parts.scheme == "rediss":
+            # The driver reads certificates and ciphers when it connects; what is wrong with them shall be known before.
+            SSLConnection(
+                **{name: value for name, value in parsed.items() if name != "connection_class"}
+            ).ssl_context.get()
+    except (RedisError, OSError, ValueError) as fault:
         raise StoreRefused(f"{where}: {fault}") from None
+    return parsed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -52,7 +51,7 @@ class MemoryServer:
     quotes: dict[str, dict[str, str]] = field(default_factory=dict)
     outbox: dict[str, Waiting] = field(default_factory=dict)
     dead: list[dict[str, bytes]] = field(default_factory=list)
-    notified: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
+    notified: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -96,8 +95,9 @@ class MemoryStore:
 
     async def commit(self, commits: Sequence[Commit]) -> None:
         """Make the commits, in order."""
-        self._held()
+        self._need_lease()
         for commit in commits:
+            self._held()
             self._commit(commit)
             self._acknowledged = commit.entry.id
 
@@ -227,10 +227,9 @@ class MemoryStore:
         """Take the notification out of the outbox, note its outcome, keep it among the dead where it was given up."""
         server = self._there()
         removed = server.outbox.pop(entry.id, None)
-        server.notified.pop(key, None)
-        server.notified[key] = outcome
-        while len(server.notified) > self._outcomes_kept:
-            server.notified.popitem(last=False)
+        server.notified[key] = (JournalId.parse(entry.id).ms, outcome)
+        if len(server.notified) > self._outcomes_kept:
+            del server.notified[min(server.notified, key=lambda known: (server.notified[known][0], known.encode()))]
         if dead and removed is not None:
             server.dead.append({**entry.fields, "outcome": outcome})
             del server.dead[: -self._dead_kept]
@@ -238,7 +237,7 @@ class MemoryStore:
     async def notified(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Outcomes of those keys that have one."""
         outcomes = self._there().notified
-        return {key: outcomes[key] for key in keys if key in outcomes}
+        return {key: outcomes[key][1] for key in keys if key in outcomes}
 
     async def outbox_depth(self) -> tuple[int, int]:
         """Notifications waiting, and dead ones."""
@@ -250,10 +249,13 @@ class MemoryStore:
             raise StoreUnavailable("the memory store is switched off")
         return self.server
 
-    def _held(self) -> MemoryServer:
-        server = self._there()
+    def _need_lease(self) -> None:
         if not self._lease:
             raise LeaseLost("this process has not taken the lease: acquire() comes before the first write")
+
+    def _held(self) -> MemoryServer:
+        server = self._there()
+        self._need_lease()
         if server.leader != self._lease:
             raise LeaseLost(f"the lease is {server.leader or 'gone'}, not {self._lease}")
         return server
