@@ -129,7 +129,7 @@ def _demo(folder: Path) -> dict[str, Any]:
 def config_schema() -> dict[str, Any]:
     """JSON Schema of ``rotation.yaml``."""
     schema = Settings.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "rotation.yaml"} | schema
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "rotation.yaml"}
 
 
 def is_config(keys: Iterable[str]) -> bool:

@@ -106,7 +106,7 @@ class AlpacaFeed(Model):
     """A stock stream of Alpaca, or anything that speaks its protocol."""
 
     type: Literal["alpaca"]
-    feed: Name = Field(default="iex", description="iex (free, one venue), sip (all venues), delayed_sip, test, ...")
+    feed: Literal["iex", "sip", "delayed_sip", "test"] = Field(default="iex", description="iex: one venue, free")
     key: SecretStr
     secret: SecretStr
     url: str | None = Field(default=None, description="another address that speaks the same protocol: wss://HOST/PATH")

@@ -1,0 +1,189 @@
+"""Recorded market data through the daemon's own objects: truth filter, cutter, state, engine.
+
+What differs from the daemon is only where the data come from and who is told. There is no second state machine, so a
+backtest makes the episodes that the daemon would have made on the same data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from connectors.batch import Batch
+from monitor.calendar import MINUTE, TradingCalendar
+from monitor.ingest import CleanBatch, Cutter, TruthFilter
+from monitor.ingest.rejects import Rejects
+from monitor.state import MarketState
+from rules.engine import Engine
+from rules.evaluator import Evaluator
+from rules.plan import Compiler
+from rules.ruleset import Formula, Hours, RuleSet
+from rules.transition import State, Transition
+from rules.view import Requirements, View
+
+HOUR: Final = 60 * MINUTE
+
+WEEK: Final = 5 * 390 * MINUTE
+"""Trading time of five sessions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How far apart instants are that follow each other.
+
+    `stale_after_ns`: a price older than this is unknown. `max_gap_ns`: trading time between two instants beyond which a
+    rule's timers do not count it.
+    """
+
+    stale_after_ns: int
+    max_gap_ns: int
+
+
+SESSIONS: Final = Tempo(12 * HOUR, WEEK)
+"""For session closes: yesterday's close is no price of today's, and a timer counts from one close to the next."""
+
+
+def intraday(bar_ns: int) -> Tempo:
+    """For bars of a length within the session, or single quotes and trades (0)."""
+    return Tempo(max(15 * MINUTE, 3 * bar_ns), max(15 * MINUTE, 3 * bar_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What happened: `batches` in order of time, after `history`, session bars (``ts`` Date, ``symbol``, ``close``)."""
+
+    batches: Iterable[Batch]
+    tempo: Tempo
+    history: Sequence[pl.DataFrame] = ()
+
+
+class Playback:
+    """A recording, instant by instant, in a state that keeps what some rules need."""
+
+    def __init__(self, recording: Recording, calendar: TradingCalendar, needs: Requirements) -> None:
+        tempo = recording.tempo
+        self.state = MarketState(
+            calendar, stale_after_ns=tempo.stale_after_ns, sessions=needs.sessions, record_bars=False
+        )
+        self.state.needs(needs)
+        self.instruments = needs.instruments
+        self._truth = TruthFilter()
+        self._batches = recording.batches
+        for frame in recording.history:
+            self.state.import_sessions(frame)
+
+    @property
+    def rejects(self) -> Rejects:
+        """What the truth filter refused."""
+        return self._truth.rejects
+
+    def instants(self) -> Iterator[View]:
+        """The market after each instant at which something happened."""
+        for piece in self._pieces():
+            self.state.apply(piece, piece.event_time)
+            yield self.state.view(self.instruments)
+
+    def at(self, moments: Iterable[int]) -> Iterator[View]:
+        """The market as of given moments, UTC nanoseconds in ascending order, whatever happened then."""
+        pieces = self._pieces()
+        waiting = next(pieces, None)
+        for moment in moments:
+            while waiting is not None and waiting.event_time <= moment:
+                self.state.apply(waiting, waiting.event_time)
+                waiting = next(pieces, None)
+            self.state.advance(moment)
+            yield self.state.view(self.instruments)
+
+    def _pieces(self) -> Iterator[CleanBatch]:
+        cutter = Cutter(hold_last=True)
+        for batch in self._batches:
+            yield from cutter.cut([self._truth.clean(batch)])
+        yield from cutter.flush()
+
+
+class Backtest:
+    """Rules over a recording."""
+
+    def __init__(self, ruleset: RuleSet, recording: Recording, calendar: TradingCalendar) -> None:
+        self.engine = Engine(ruleset, calendar, max_gap_ns=recording.tempo.max_gap_ns, session_ns=calendar.session_ns)
+        self.playback = Playback(recording, calendar, self.engine.requirements)
+        self.first = self.last = 0
+        """Event time of the first and the last evaluation, UTC nanoseconds."""
+
+    def transitions(self, start: int, end: int) -> Iterator[Transition]:
+        """What the rules decide from `start` to `end` (UTC nanoseconds, both included); what is earlier is history."""
+        for view in self.playback.instants():
+            if view.now > end:
+                return
+            if view.now >= start:
+                self.first, self.last = self.first or view.now, view.now
+                yield from self.engine.evaluate(view).transitions
+
+
+class Series:
+    """One expression over a recording."""
+
+    def __init__(self, formula: Formula, recording: Recording, calendar: TradingCalendar) -> None:
+        compiler = Compiler(calendar.session_ns)
+        self._slot = compiler.slot(formula.expr)
+        plan = compiler.plan()
+        self._evaluator = Evaluator(plan)
+        self.playback = Playback(recording, calendar, plan.requirements)
+
+    def values(self, start: int, end: int) -> Iterator[tuple[int, float]]:
+        """Time and value at each instant from `start` to `end`; NaN is unknown."""
+        for view in self.playback.instants():
+            if view.now > end:
+                return
+            if view.now >= start:
+                yield view.now, self._value(view)
+
+    def at(self, moments: Iterable[int]) -> Iterator[tuple[int, float]]:
+        """Time and value as of given moments in ascending order."""
+        for view in self.playback.at(moments):
+            yield view.now, self._value(view)
+
+    def _value(self, view: View) -> float:
+        return float(self._evaluator.evaluate(view)[self._slot])
+
+
+@dataclass(slots=True)
+class RuleSummary:
+    """How one rule did. Durations are trading time; an episode that has not ended lasts until the last evaluation."""
+
+    alert: str
+    fired: int = 0
+    open: int = 0
+    total_ns: int = 0
+    longest_ns: int = 0
+    flaps: int = 0
+    weekly: float = 0.0
+
+
+def summarise(test: Backtest, transitions: Sequence[Transition], calendar: TradingCalendar) -> list[RuleSummary]:
+    """One row a rule, in the order of the rules; `weekly` is how often it fired in five sessions, on average."""
+    rows = {rule.name: RuleSummary(rule.name) for rule in test.engine.ruleset.alerts}
+    begun: dict[str, Transition] = {}
+    ended: dict[str, int] = {}
+    for t in transitions:
+        if t.new is State.FIRING and t.old is State.RECOVERING:
+            rows[t.alert].flaps += 1
+        elif t.new is State.FIRING:
+            begun[t.episode] = t
+        elif t.new is State.RESOLVED:
+            ended[t.episode] = t.at
+    for episode, start in begun.items():
+        row = rows[start.alert]
+        lasted = calendar.trading_time(start.at, ended.get(episode, test.last), Hours.REGULAR)
+        row.fired += 1
+        row.open += episode not in ended
+        row.total_ns += lasted
+        row.longest_ns = max(row.longest_ns, lasted)
+    if test.last:
+        sessions = calendar.session_at(test.last) - calendar.session_at(test.first) + 1
+        for row in rows.values():
+            row.weekly = row.fired * 5 / sessions
+    return list(rows.values())

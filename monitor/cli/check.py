@@ -1,0 +1,140 @@
+"""``rotation check``: is the configuration right, are the rules, without starting anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.configuration import DEFAULT
+from monitor.cli.faults import Exit, Fault
+from monitor.cli.output import JSON, format_option, print_diagnostics, print_json
+
+if TYPE_CHECKING:
+    from rules.diagnostics import Diagnostic
+    from rules.ruleset import RuleSet
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What is wrong, each once: several configurations may share rule files."""
+
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def add(self, found: Iterable[Diagnostic]) -> None:
+        self.diagnostics += [d for d in found if d not in self.diagnostics]
+
+
+@click.command(short_help="Check configuration and rules without starting.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@format_option
+def check(paths: Sequence[Path], form: str) -> Exit:
+    """Check configurations and rule files (or folders of them); rotation.yaml of this folder if none is named.
+
+    A configuration brings its rules along. Everything that is wrong is said at once, with file, line and column.
+    """
+    if not paths and not DEFAULT.is_file():
+        raise Fault(f"{DEFAULT}: no such file: name the configuration or rule files to check")
+    configs, rules = _sorted_out(paths or [DEFAULT])
+    findings = _Findings()
+    for config in configs:
+        _check_config(config, findings)
+    if rules:
+        _check_rules(rules, findings)
+    return _say(findings, form)
+
+
+def _say(findings: _Findings, form: str) -> Exit:
+    errors = sum(d.severity == "error" for d in findings.diagnostics)
+    if form == JSON:
+        for diagnostic in findings.diagnostics:
+            print_json(diagnostic.as_json())
+    elif findings.diagnostics:
+        print_diagnostics(findings.diagnostics)
+    if not errors and form != JSON:
+        for line in findings.said:
+            click.echo(line)
+    return Exit.NO if errors else Exit.DONE
+
+
+def _sorted_out(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Configurations and rule files, in the order given.
+
+    Raises:
+        Fault: A path does not exist, or a folder has nothing to check.
+    """
+    from rules.load import SUFFIXES
+
+    configs: list[Path] = []
+    rules: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise Fault(f"{path}: no such file or folder")
+        files = [path]
+        if path.is_dir():
+            files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+            if not files:
+                raise Fault(f"{path}: no *.yaml or *.yml in this folder")
+        for file in files:
+            (configs if _is_config(file) else rules).append(file)
+    return configs, rules
+
+
+def _is_config(file: Path) -> bool:
+    from monitor.settings import is_config
+    from rules.document import DocumentError, MappingNode, load
+
+    try:
+        root = load(file).root
+    except DocumentError as error:
+        root = error.document.root if error.document else None
+        if root is None:
+            return file.name == DEFAULT.name
+    if not isinstance(root, MappingNode):
+        return file.name == DEFAULT.name
+    return is_config(key.text for key, _ in root.entries)
+
+
+def _check_config(config: Path, findings: _Findings) -> None:
+    from monitor.settings import load_settings
+    from rules.diagnostics import Diagnostic, Level
+
+    loaded = load_settings(config, os.environ)
+    findings.add(loaded.diagnostics)
+    if (settings := loaded.settings) is None:
+        return
+    feeds, receivers = _count(len(settings.feeds), "feed"), _count(len(settings.receivers), "receiver")
+    findings.said.append(f"{config}: ok, {feeds}, {receivers}")
+    from monitor.notify.receivers import validate
+
+    for name, receiver in settings.receivers.items():
+        for url in receiver.urls:
+            if wrong := validate(url.get_secret_value()):
+                findings.add([Diagnostic(str(config), 0, 0, Level.ERROR, f"receiver `{name}`: {wrong}")])
+    if settings.rules:
+        ruleset = _check_rules(settings.rules, findings)
+        for rule in ruleset.alerts if ruleset else ():
+            for name in rule.notify or ():
+                if name not in settings.receivers:
+                    message = f"`{rule.name}` notifies `{name}`, and {config} has no such receiver"
+                    findings.add([Diagnostic(rule.source.file, rule.source.line, 1, Level.ERROR, message)])
+
+
+def _check_rules(paths: Sequence[Path], findings: _Findings) -> RuleSet | None:
+    from rules.load import load_rules
+
+    loaded = load_rules(paths)
+    findings.add(loaded.diagnostics)
+    if loaded.ruleset is not None:
+        alerts, records = _count(len(loaded.ruleset.alerts), "alert"), _count(len(loaded.ruleset.records), "record")
+        findings.said.append(f"rules: ok, {alerts} and {records} in {_count(len(loaded.ruleset.files), 'file')}")
+    return loaded.ruleset
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

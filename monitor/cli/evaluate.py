@@ -1,0 +1,127 @@
+"""``rotation eval``: the value of an expression over history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.faults import Exit, Fault, Silent
+from monitor.cli.many import ManyValuesCommand
+from monitor.cli.moments import local_text, read_end, read_moment, read_start, read_steps
+from monitor.cli.output import JSON, format_option, print_diagnostics, print_json, print_table, time_text
+from monitor.cli.recorded import data_options, read_recorded
+
+if TYPE_CHECKING:
+    from monitor.calendar import TradingCalendar
+    from rules.ruleset import Formula, RuleSet
+
+
+@click.command("eval", cls=ManyValuesCommand, short_help="The value of an expression over history.")
+@click.argument("expression", metavar="EXPR")
+@click.option("--rules", "rules", multiple=True, type=click.Path(path_type=Path), metavar="PATH...", help="Rule files.")
+@data_options
+@click.option("--at", "at", metavar="TIME", help="One value: as of a time, or of a date's close.")
+@click.option("--from", "start", metavar="TIME", help="First time; what is earlier is history.")
+@click.option("--to", "end", metavar="TIME", help="Last time.")
+@click.option("--every", metavar="STEP", help="1d: session closes; 5m: clock time. Otherwise every close, or bar end.")
+@format_option
+def evaluate(  # noqa: PLR0913 - one a flag
+    *,
+    expression: str,
+    rules: Sequence[Path],
+    data: Sequence[Path],
+    calendar: str,
+    label: str,
+    bar: str | None,
+    at: str | None,
+    start: str | None,
+    end: str | None,
+    every: str | None,
+    form: str,
+) -> None:
+    r"""Print the value of an expression over history.
+
+    With --rules, aliases, baskets, universes and records of those files can be used in it. Daily files beside files of
+    intraday bars are their history.
+
+    \b
+      rotation eval 'excess(IWM, SPY, 14d)' --data daily.parquet --from 2026-01-01
+      rotation eval 'excess(IWM, SPY, 1d)' --data bars.parquet daily.parquet --at '2026-01-23 10:10 America/New_York'
+    """
+    if at and (start or end or every):
+        raise Fault("--at is one moment: leave --from, --to and --every out")
+    formula = _formula(expression, rules)
+
+    from monitor.backtest import Series
+    from monitor.calendar import CalendarError, TradingCalendar
+
+    try:
+        trading = TradingCalendar(calendar)
+    except CalendarError as error:
+        raise Fault(str(error)) from None
+    first, last = read_start(start, trading), read_end(end, trading)
+    moment = read_moment(at, trading, "--at") if at else None
+    recorded = read_recorded(data, (), trading, label=label, bar=bar)
+    steps = _steps(every, trading, max(first, recorded.first), min(last, recorded.last)) if every else None
+    if moment is not None:
+        first, last, steps = moment, moment, iter([moment])
+    series = Series(formula, recorded.recording(first), trading)
+    recorded.warn_of_missing(series.playback.instruments)
+    values = series.values(first, last) if steps is None else series.at(steps)
+    _print(values, formula, form)
+    recorded.warn_of_refused(series.playback.rejects)
+
+
+def _steps(every: str, calendar: TradingCalendar, first: int, last: int) -> Iterator[int]:
+    return read_steps(every, calendar, first, last) if first <= last else iter(())
+
+
+def _formula(expression: str, paths: Sequence[Path]) -> Formula:
+    from rules.load import FormulaError, parse_expression
+
+    try:
+        return parse_expression(expression, load_rule_files(paths))
+    except FormulaError as error:
+        print_diagnostics(error.diagnostics)
+        raise Silent(Exit.WRONG) from None
+
+
+def load_rule_files(paths: Sequence[Path]) -> RuleSet:
+    """The rules of files and folders, warnings printed.
+
+    Raises:
+        Fault: One does not exist, or they are wrong; everything that is has been printed.
+    """
+    from rules.load import load_rules
+
+    for path in paths:
+        if not path.exists():
+            raise Fault(f"{path}: no such file or folder")
+    loaded = load_rules(paths)
+    if loaded.diagnostics:
+        print_diagnostics(loaded.diagnostics)
+    if loaded.ruleset is None:
+        raise Silent(Exit.WRONG)
+    return loaded.ruleset
+
+
+def _print(values: Iterable[tuple[int, float]], formula: Formula, form: str) -> None:
+    kind = str(formula.expr.type)
+    if form == JSON:
+        for ts, value in values:
+            print_json({"ts": time_text(ts), "value": _plain(value, kind)})
+        return
+    from monitor.notify.values import shown
+
+    rows = [(local_text(ts), shown(None if math.isnan(value) else value, kind)) for ts, value in values]
+    print_table(("time", "value"), rows, frozenset({"value"}))
+
+
+def _plain(value: float, kind: str) -> float | bool | None:
+    if math.isnan(value):
+        return None
+    return bool(value) if kind == "condition" else value

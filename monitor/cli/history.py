@@ -1,0 +1,84 @@
+"""``rotation history``: the session bars in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from monitor.cli.configuration import config_option, find_config, settings_of
+from monitor.cli.faults import Exit, Fault
+from monitor.cli.output import JSON, format_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from monitor.settings import Settings
+    from monitor.store.base import Store
+
+Answer = TypeVar("Answer")
+
+
+@click.group(short_help="Session bars in the store.")
+def history() -> None:
+    """Session bars in the store: what windows such as 20d or ytd look back to."""
+
+
+@history.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@config_option
+def import_files(files: Sequence[Path], config: Path | None) -> None:
+    """Read session bars from Parquet or CSV files into the store; a stored row of the same symbol and day is replaced.
+
+    Columns: ts (a date), symbol, close; optionally open, high, low, volume. A file that cannot be read whole changes
+    nothing. With the embedded store, stop the monitor first.
+    """
+    import asyncio
+
+    from monitor.calendar import TradingCalendar
+    from monitor.cli.recorded import read_sessions
+    from monitor.cli.stored_bars import add_sessions
+
+    settings = settings_of(find_config(config))
+    bars = read_sessions(files, TradingCalendar(settings.calendar))
+    days = asyncio.run(_with_store(settings, lambda store: add_sessions(store, bars)))
+    symbols, first, last = bars["symbol"].n_unique(), bars["ts"].min(), bars["ts"].max()
+    click.echo(f"{bars.height} closes of {symbols} symbols in {days} sessions, {first!s} to {last!s}")
+
+
+@history.command()
+@config_option
+@format_option
+def show(config: Path | None, form: str) -> None:
+    """Which symbols have session bars in the store, from when to when, and how many sessions are missing between."""
+    import asyncio
+
+    from monitor.calendar import TradingCalendar
+    from monitor.cli.stored_bars import stored_sessions
+
+    settings = settings_of(find_config(config))
+    calendar = TradingCalendar(settings.calendar)
+    summary = asyncio.run(_with_store(settings, lambda store: stored_sessions(store, calendar)))
+    columns = ("symbol", "from", "to", "sessions", "missing")
+    rows = [dict(zip(columns, row, strict=True)) for row in summary.rows()]
+    if form == JSON:
+        for row in rows:
+            print_json(row | {"from": str(row["from"]), "to": str(row["to"])})
+    else:
+        print_table(columns, [[str(row[name]) for name in columns] for row in rows], frozenset(columns[3:]))
+
+
+async def _with_store(settings: Settings, work: Callable[[Store], Awaitable[Answer]]) -> Answer:
+    """What `work` makes of the open store.
+
+    Raises:
+        Fault: The store is away or refuses.
+    """
+    from monitor.store.base import StoreError, StoreRefused
+    from monitor.store.factory import open_store
+
+    try:
+        async with open_store(settings.store.url.get_secret_value(), settings.store.data_dir) as store:
+            return await work(store)
+    except StoreError as error:
+        raise Fault(str(error), Exit.WRONG if isinstance(error, StoreRefused) else Exit.NO) from error

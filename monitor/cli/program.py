@@ -1,0 +1,42 @@
+"""``rotation``: the group of commands. Each imports what it needs when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from monitor.cli.backtest import backtest
+from monitor.cli.check import check
+from monitor.cli.doctor import doctor
+from monitor.cli.evaluate import evaluate
+from monitor.cli.faults import exit_code
+from monitor.cli.history import history
+from monitor.cli.run import run
+from monitor.cli.schema import schema
+
+
+def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click calls it so
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"rotation {version('rotation-monitor')}")
+        ctx.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Say the version.")
+def program() -> None:
+    """Watches market leadership rotate, by rules you write, and tells you when it does.
+
+    Exit codes: 0 done, 1 the answer is no, 2 wrong use or bad input.
+    """
+
+
+for _command in (run, check, evaluate, backtest, history, doctor, schema):
+    program.add_command(_command)
+
+
+def main() -> None:
+    """Entry point of the command ``rotation``."""
+    sys.exit(exit_code(lambda: program.main(prog_name="rotation", standalone_mode=False)))

@@ -1,0 +1,27 @@
+"""``rotation schema``: JSON Schemas, for editors."""
+
+from __future__ import annotations
+
+import click
+
+from monitor.cli.output import print_json_indented
+
+
+@click.command(short_help="JSON Schema of rule files or rotation.yaml.")
+@click.argument("what", type=click.Choice(["rules", "config"]), default="rules")
+def schema(what: str) -> None:
+    r"""Print the JSON Schema of rule files (or of rotation.yaml), for completion and checks in an editor.
+
+    Save it beside your files and name it on their first line:
+
+    \b
+      # yaml-language-server: $schema=rules.schema.json
+    """
+    if what == "config":
+        from monitor.settings import config_schema
+
+        print_json_indented(config_schema())
+    else:
+        from rules.schema import rules_schema
+
+        print_json_indented(rules_schema())

@@ -1,0 +1,73 @@
+"""Session bars in the store, as ``rotation history`` reads and writes them: one chunk a session, named by its date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+import polars as pl
+
+from monitor.calendar import TradingCalendar
+from monitor.pipeline import frame_bytes
+from monitor.recovery import read_frame
+from monitor.state import SESSION_BARS
+from monitor.store.base import BarChunk, Store
+
+RESOLUTION: Final = "1d"
+AT_ONCE: Final = 256
+"""Chunks read or written in one go."""
+
+
+async def add_sessions(store: Store, bars: pl.DataFrame) -> int:
+    """Put session bars into the store, in place of those of the same symbol and session; how many sessions it were.
+
+    `bars`: ``ts`` (Date), ``symbol``, ``close``, optionally ``open, high, low, volume``.
+    """
+    missing = [pl.lit(None, pl.Float64).alias(name) for name in SESSION_BARS if name not in bars.columns]
+    by_date = {
+        str(date): rows
+        for (date,), rows in bars.with_columns(missing)
+        .select(SESSION_BARS.names())
+        .cast(SESSION_BARS)
+        .sort("ts")
+        .partition_by("ts", as_dict=True, maintain_order=True)
+        .items()
+    }
+    stored = set(await store.bar_chunks(RESOLUTION))
+    for names in _batched(by_date, AT_ONCE):
+        present = await store.load_bars(RESOLUTION, [name for name in names if name in stored])
+        merged = by_date | {chunk.name: _merged(read_frame(chunk.data), by_date[chunk.name]) for chunk in present}
+        await store.save_bars([BarChunk(RESOLUTION, name, frame_bytes(merged[name])) for name in names])
+    return len(by_date)
+
+
+async def stored_sessions(store: Store, calendar: TradingCalendar) -> pl.DataFrame:
+    """One row a symbol, in order of symbol: ``symbol, first, last`` (Date), ``sessions, missing`` (how many)."""
+    names = await store.bar_chunks(RESOLUTION)
+    frames = [pl.DataFrame(schema={"ts": pl.Date, "symbol": pl.String})]
+    for some in _batched(names, AT_ONCE):
+        chunks = await store.load_bars(RESOLUTION, some)
+        frames += [read_frame(chunk.data).select("ts", pl.col("symbol").cast(pl.String)) for chunk in chunks]
+    summary = (
+        pl.concat(frames)
+        .group_by("symbol")
+        .agg(first=pl.col("ts").min(), last=pl.col("ts").max(), sessions=pl.len())
+        .sort("symbol")
+    )
+    spans = [
+        calendar.ordinal_on_or_before(row["last"]) - calendar.ordinal_on_or_before(row["first"]) + 1
+        for row in summary.rows(named=True)
+    ]
+    return summary.with_columns(missing=pl.Series(spans, dtype=pl.Int64) - pl.col("sessions").cast(pl.Int64))
+
+
+def _merged(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    kept = old.join(new, on="symbol", how="anti", maintain_order="left")
+    return pl.concat([kept.cast(SESSION_BARS), new])
+
+
+def _batched(names: Iterable[str], size: int) -> Iterator[Sequence[str]]:
+    rest = iter(names)
+    while some := list(islice(rest, size)):
+        yield some
