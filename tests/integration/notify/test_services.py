@@ -142,7 +142,7 @@ async def test_the_event_loop_goes_on_while_a_service_is_silent():
         began = loop.time()
         for _ in range(20):
             await asyncio.sleep(0.001)
-        assert loop.time() - began < 0.5
+        assert loop.time() - began < 0.9
         hook.gate.set()
         assert (await sending).delivered
         await sender.close()
