@@ -132,10 +132,13 @@ def _check_samples(node: Period, function: Signature, parameter: Parameter) -> N
 def not_a_member(node: Node, member: Asset | It, universe: Universe, it: Universe | None) -> ExpressionError | None:
     """Why an instrument cannot be ranked in a universe, if it cannot."""
     if isinstance(member, It):
-        outside = [m for m in (it.members if it else ()) if m not in universe.members]
-        if not outside or it is None:
+        if it is None or it.members == universe.members:
             return None
-        message = f"`it` is a member of `{it.name}`, and {label(outside[0])} is not in `{universe.name}`"
+        ranked = frozenset(universe.members)
+        outside = next((m for m in it.members if m not in ranked), None)
+        if outside is None:
+            return None
+        message = f"`it` is a member of `{it.name}`, and {label(outside)} is not in `{universe.name}`"
         return ExpressionError(message, node.span, f"loop with `each: {universe.name}`, or rank in `{it.name}`")
     if member in universe.members:
         return None

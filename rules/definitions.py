@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -84,8 +85,10 @@ def resolve(names: Names) -> Scope:
         if isinstance(definition.value, ListNode):
             _keep(universes, definition.name, _universe(definition, scope, names), scope)
     for definition in names.of(Sort.UNIVERSE):
-        if not isinstance(definition.value, ListNode):
-            _keep(universes, definition.name, _copy(definition, scope, names), scope)
+        if definition.name not in universes and definition.name not in scope.broken:
+            copies, members = _copied(definition, scope, names)
+            for name in copies:
+                _keep(universes, name, None if members is None else Universe(name, members), scope)
     return scope
 
 
@@ -104,14 +107,14 @@ def _keep(kept: dict[str, Resolved], name: str, found: Resolved | None, scope: S
 
 def _alias(definition: Definition, names: Names) -> Instrument | None:
     reader = definition.reader
-    scalar = reader.text(definition.value, definition.name)
+    scalar = reader.text(definition.value, definition.name, "an alias names one symbol, such as small_caps: IWM")
     if scalar is None:
         return None
     other = None if scalar.style else names.defined.get(scalar.text)
     if other is not None and scalar.text != definition.name:
         reader.wrong(scalar, f"`{definition.name}` has to name a symbol, and `{scalar.text}` is {other.sort}")
         return None
-    return _symbol(reader, scalar, ())
+    return _symbol(reader, scalar, names, ())
 
 
 def _basket(definition: Definition, scope: Scope, names: Names) -> Basket | None:
@@ -189,34 +192,43 @@ def _universe(definition: Definition, scope: Scope, names: Names) -> Universe | 
     return Universe(definition.name, tuple(member for _, member in ordered))
 
 
-def _copy(definition: Definition, scope: Scope, names: Names) -> Universe | None:
-    """A universe that has the members of a basket or of another universe."""
-    seen = [definition.name]
-    scalar = definition.reader.text(definition.value, definition.name)
-    while scalar is not None:
+Members = tuple[Instrument | Basket, ...]
+
+
+def _copied(definition: Definition, scope: Scope, names: Names) -> tuple[list[str], Members | None]:
+    """Members of a universe that is defined by a name, and the universes on the way to where they are listed."""
+    way: dict[str, None] = {}
+    here: Definition | None = definition
+    while here is not None:
+        way[here.name] = None
+        scalar = here.reader.text(here.value, here.name, "write a list, or the name of a basket or universe")
+        if scalar is None:
+            break
         target = scalar.text
         if target in scope.baskets:
-            members = tuple(Instrument(symbol) for symbol, _ in scope.baskets[target].weights)
-            return Universe(definition.name, members)
+            return list(way), tuple(Instrument(symbol) for symbol, _ in scope.baskets[target].weights)
         if target in scope.universes:
-            return Universe(definition.name, scope.universes[target].members)
-        if target in seen:
-            definition.reader.wrong(
-                definition.value, f"`{definition.name}` is defined by itself: {' -> '.join([*seen, target])}"
-            )
-            return None
-        if target in scope.broken:
-            return None
-        seen.append(target)
-        other = names.defined.get(target)
-        if other is None or other.sort is not Sort.UNIVERSE:
-            what = f"`{target}` is {other.sort}" if other else f"nothing is named `{target}`"
-            similar = "" if other else did_you_mean(target, [*scope.baskets, *scope.universes])
-            message = f"`{definition.name}` has to be a list, a basket or a universe, and {what}{similar}"
-            definition.reader.wrong(definition.value, message)
-            return None
-        scalar = other.value if isinstance(other.value, ScalarNode) else None
-    return None
+            return list(way), scope.universes[target].members
+        here = _next_on_the_way(here, target, way, names, scope)
+    return list(way), None
+
+
+def _next_on_the_way(
+    here: Definition, target: str, way: Mapping[str, None], names: Names, scope: Scope
+) -> Definition | None:
+    if target in scope.broken:
+        return None
+    if target in way:
+        circle = [*list(way)[list(way).index(target) :], target]
+        here.reader.wrong(here.value, f"`{target}` is defined by itself: {' -> '.join(circle)}")
+        return None
+    other = names.defined.get(target)
+    if other is None or other.sort is not Sort.UNIVERSE:
+        similar = did_you_mean(target, [*scope.baskets, *scope.universes])
+        what = f"`{target}` is {other.sort}" if other else f"nothing is named `{target}`{similar}"
+        here.reader.wrong(here.value, f"`{here.name}` has to be a list, a basket or a universe, and {what}")
+        return None
+    return other
 
 
 # --- members
@@ -228,9 +240,7 @@ def _member(
     """What a member of a basket or a universe names."""
     other = None if scalar.style else names.defined.get(scalar.text)
     if other is None:
-        return _symbol(
-            reader, scalar, [d.name for d in names.of(Sort.ALIAS) + (names.of(Sort.BASKET) if baskets else [])]
-        )
+        return _symbol(reader, scalar, names, (Sort.ALIAS, Sort.BASKET) if baskets else (Sort.ALIAS,))
     if other.sort is Sort.ALIAS:
         return scope.aliases.get(scalar.text)
     if other.sort is Sort.BASKET and baskets:
@@ -240,10 +250,11 @@ def _member(
     return None
 
 
-def _symbol(reader: FieldReader, scalar: ScalarNode, known: list[str] | tuple[str, ...]) -> Instrument | None:
+def _symbol(reader: FieldReader, scalar: ScalarNode, names: Names, sorts: Sequence[Sort]) -> Instrument | None:
+    """A symbol; `sorts` of names could have stood here too, and are suggested."""
     text = scalar.text.strip()
     if not scalar.style and WORD.match(text) and not is_plain_symbol(text):
-        found = did_you_mean(text, known)
+        found = did_you_mean(text, [d.name for sort in sorts for d in names.of(sort)])
         hint = "" if found else f"a symbol is in capitals or quoted: {text.upper()}, '{text}'"
         reader.wrong(scalar, f"unknown name `{text}`{found}", hint)
         return None

@@ -9,6 +9,7 @@ Files may come from anybody: their size, the nesting, and what aliases (``*name`
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,9 @@ MAX_BYTES: Final = 4_000_000
 MAX_DEPTH: Final = 32
 MAX_NODES: Final = 500_000
 """Nodes of a document, each alias counted as what it repeats."""
+
+_NO_TEXT: Final = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+"""What YAML does not allow in a file: control characters, halves of pairs, a byte order mark in the middle."""
 
 KeyPath = tuple[str | int, ...]
 """From the top to a value: keys of mappings, positions in lists."""
@@ -211,16 +215,15 @@ def _compose(text: str, name: str) -> Document:
     if len(text) > MAX_BYTES:
         raise DocumentError([_whole(name, f"larger than {MAX_BYTES // 1_000_000} MB")])
     bare = Document(name, text, None)
+    if (strange := _NO_TEXT.search(text)) is not None:
+        message = f"a character that no text file has: U+{ord(strange[0]):04X}"
+        raise DocumentError([bare.diagnostic(strange.start(), message)])
     composer = _Composer(bare)
     try:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             composer.take(event)
     except yaml.MarkedYAMLError as error:
         raise DocumentError([*composer.problems, _syntax_error(bare, error)]) from error
-    except (yaml.YAMLError, UnicodeEncodeError) as error:
-        place = getattr(error, "position", getattr(error, "start", 0))
-        problem = bare.diagnostic(place, f"a character that no text file has: U+{ord(text[place]):04X}")
-        raise DocumentError([problem]) from error
     except _GiveUp as error:
         raise DocumentError([*composer.problems, error.problem]) from None
     document = Document(name, text, composer.root)
@@ -370,6 +373,8 @@ def _expected(problem: str) -> str:
 
 
 def _hint(problem: str) -> str:
+    if "comment or line break" in problem:
+        return "a text that begins with a quote ends with it: put double quotes around the whole"
     if "expected key" in problem:
         return (
             "keys of one thing begin in one column; a text that begins with a quote ends with it: quote it as a whole"

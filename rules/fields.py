@@ -72,22 +72,22 @@ class FieldReader:
 
     # --- scalars
 
-    def text(self, node: Node, key: str) -> ScalarNode | None:
-        """Any text that is not empty, whatever it would be in YAML."""
+    def text(self, node: Node, key: str, hint: str = "") -> ScalarNode | None:
+        """Any text that is not empty, whatever it would be in YAML. `hint` says what it has to be."""
         if not isinstance(node, ScalarNode):
-            self.wrong(node, f"`{key}` has to be a text")
+            self.wrong(node, f"`{key}` has to be one value", hint)
             return None
         if node.empty:
-            self.wrong(node, f"`{key}` is empty")
+            self.wrong(node, f"`{key}` is empty", hint)
             return None
         return node
 
     def choice(self, node: Node, key: str, kind: type[Choice]) -> Choice | None:
         """One of a few words."""
-        scalar = self.text(node, key)
+        words = [str(word) for word in kind]
+        scalar = self.text(node, key, f"it is {listed(words)}")
         if scalar is None:
             return None
-        words = [str(word) for word in kind]
         if scalar.text in words:
             return kind(scalar.text)
         self.wrong(
@@ -97,7 +97,7 @@ class FieldReader:
 
     def switch(self, node: Node, key: str) -> bool | None:
         """True or false."""
-        scalar = self.text(node, key)
+        scalar = self.text(node, key, "it is true or false")
         if scalar is None:
             return None
         if (found := _SWITCH.get(scalar.text.lower())) is None:
@@ -106,7 +106,7 @@ class FieldReader:
 
     def duration(self, node: Node, key: str) -> int | None:
         """Nanoseconds of ``30s``, ``10m``, ``2h``, or a plain ``0``."""
-        scalar = self.text(node, key)
+        scalar = self.text(node, key, "write 30s, 10m, 2h or 0")
         if scalar is None:
             return None
         found, hint = duration_ns(scalar.text)

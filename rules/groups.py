@@ -17,6 +17,7 @@ from rules.literals import CLOCK_UNITS
 from rules.ruleset import AlertRule, Formula, Hours, NoData, OnClose, RecordRule, Severity, Source
 from rules.scope import Scope, uses_clock
 from rules.symbols import RULE_NAME
+from rules.syntax_errors import UNCLOSED
 
 MAX_NAME: Final = 100
 
@@ -284,5 +285,11 @@ def _formula(
         return None
     checked = check(scalar.text.rstrip(), scope, it=each, condition=f"`{key}`" if condition else "")
     for problem in checked.problems:
-        reader.wrong_inside(scalar, problem.span.start, problem.message, problem.hint)
+        cut = (
+            not scalar.style
+            and reader.document.text[scalar.end : scalar.end + 1] == ","
+            and problem.message == UNCLOSED
+        )
+        hint = "between { and } a comma ends the text: put the expression in double quotes" if cut else problem.hint
+        reader.wrong_inside(scalar, problem.span.start, problem.message, hint)
     return checked.formula

@@ -56,9 +56,10 @@ def load_rules(paths: Sequence[str | Path]) -> LoadResult:
     """
     documents: list[Document] = []
     problems: list[Diagnostic] = []
-    for file in _files(paths, problems):
+    files = list(_files(paths, problems))
+    for file in files:
         _read(file, str(file), documents, problems)
-    return _load(documents, problems)
+    return _load(map(str, files), documents, problems)
 
 
 def load_texts(texts: Mapping[str, str]) -> LoadResult:
@@ -67,7 +68,7 @@ def load_texts(texts: Mapping[str, str]) -> LoadResult:
     problems: list[Diagnostic] = []
     for name, text in texts.items():
         _read(text, name, documents, problems)
-    return _load(documents, problems)
+    return _load(texts, documents, problems)
 
 
 def parse_expression(text: str, ruleset: RuleSet) -> Formula:
@@ -110,7 +111,7 @@ def _read(source: str | Path, name: str, documents: list[Document], problems: li
             documents.append(error.document)
 
 
-def _load(documents: Sequence[Document], problems: list[Diagnostic]) -> LoadResult:
+def _load(files: Iterable[str], documents: Sequence[Document], problems: list[Diagnostic]) -> LoadResult:
     names, rule_names, group_names = Names(), Names(), Names()
     readers = [FieldReader(document) for document in documents]
     drafts = [draft for reader in readers for draft in _read_file(reader, names, rule_names, group_names)]
@@ -122,8 +123,9 @@ def _load(documents: Sequence[Document], problems: list[Diagnostic]) -> LoadResu
             rule, enabled = alert_rule(draft, scope)
             if rule is not None and enabled:
                 alerts.append(rule)
-    for reader in readers:
-        problems += sorted(reader.problems, key=lambda p: (p.line, p.column))
+    order = {file: number for number, file in enumerate(files)}
+    problems += [problem for reader in readers for problem in reader.problems]
+    problems.sort(key=lambda p: (order.get(p.file, -1), p.line, p.column))
     if any(p.severity is Level.ERROR for p in problems):
         return LoadResult(None, problems)
     ruleset = RuleSet(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +39,7 @@ MAX_DEPTH: Final = 100
 """Levels of nesting; ``a + b + c`` has two, since each sum is the left side of the next."""
 
 
+@lru_cache(maxsize=4_096)
 def parse(text: str) -> Node:
     """The structure of an expression.
 

@@ -1,4 +1,4 @@
-"""JSON Schema of a rule file, for editors: keys, kinds and examples. What expressions mean is checked when they are loaded."""
+"""JSON Schema of a rule file, for editors: keys and kinds. What expressions mean is checked when they are loaded."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from rules.diagnostics import listed
 from rules.symbols import looks_like, named
 from rules.syntax import ExpressionError
 
-_OPERANDS: Final = {"LITERAL", "DATE", "WORD", "IT", "NAME", "QUOTED", "OPEN", "MINUS", "NOT"}
+UNCLOSED: Final = "`(` is never closed"
+
 _OPERATORS: Final = {"COMPARE", "PLUS", "MINUS", "TIMES", "DIVIDE", "AND", "OR"}
 
 _INSTEAD: Final = {
@@ -43,7 +44,7 @@ def explained(error: UnexpectedInput, text: str) -> ExpressionError:
     if token.type == "$END":
         unclosed = _unclosed(text)
         if unclosed is not None:
-            return ExpressionError("`(` is never closed", Span(unclosed, unclosed + 1), f"{expected} at the end")
+            return ExpressionError(UNCLOSED, Span(unclosed, unclosed + 1), f"{expected} at the end")
         end = len(text.rstrip())
         return ExpressionError(f"the expression ends too early: expected {expected} here", Span(end, end))
     start = token.start_pos or 0
