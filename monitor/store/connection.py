@@ -25,6 +25,10 @@ HEALTH_CHECK_AFTER: Final = 30
 """Seconds of silence after which a connection is tried with a PING before it is used."""
 
 
+SLOWEST_LINE: Final = 10_000_000
+"""Bytes a second that large data must at least move at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """A Lua script that the server runs as one step."""
@@ -50,8 +54,9 @@ class Call:
 class Server:
     """One server. Replies are as the protocol has them: bytes, int, None, lists.
 
-    A command goes on to its end when its caller is cancelled or gives up, so that its connection stays usable;
-    `timeout` (seconds) bounds every call. Nothing is repeated here: who sends a command knows whether that is safe.
+    A command goes on to its end when its caller is cancelled, so that its connection stays usable. When it has not
+    ended within `timeout` (seconds; more for large data), its connection is closed, so that no reply is left half-read.
+    Nothing is repeated here: who sends a command knows whether that is safe.
 
     Raises:
         StoreUnavailable: no answer in time, or no connection.
@@ -66,7 +71,7 @@ class Server:
             max_connections=connections,
             timeout=timeout,
             **connection_options(url),
-            socket_timeout=timeout,
+            socket_timeout=None,  # calls are timed as a whole, below
             socket_connect_timeout=timeout,
             health_check_interval=HEALTH_CHECK_AFTER,
             protocol=2,
@@ -77,13 +82,13 @@ class Server:
         self._waiting = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def command(self, *command: Argument) -> Reply:
-        """The reply to one command."""
-        return (await self.pipeline([command]))[0]
+    async def command(self, *command: Argument, size: int = 0) -> Reply:
+        """The reply to one command, of about `size` bytes."""
+        return (await self.pipeline([command], size=size))[0]
 
-    async def pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
+    async def pipeline(self, commands: Sequence[Sequence[Argument]], *, size: int = 0) -> list[Reply]:
         """The replies to commands sent together; the first error reply is raised after all of them have run."""
-        replies = await self._to_its_end(self._exchange(commands))
+        replies = await self._to_its_end(self._exchange(commands), size)
         for reply in replies:
             if isinstance(reply, Exception):
                 raise store_error(reply, self.where) from reply
@@ -104,7 +109,8 @@ class Server:
                 replies = (await self._exchange([["SCRIPT", "LOAD", script.text], *known]))[1:]
             return replies
 
-        replies = await self._to_its_end(run())
+        size = sum(len(argument) for call in calls for argument in call.arguments if isinstance(argument, bytes))
+        replies = await self._to_its_end(run(), size)
         for reply in replies:
             if isinstance(reply, Exception):
                 raise store_error(reply, self.where) from reply
@@ -165,13 +171,17 @@ class Server:
         if not task.cancelled():
             task.exception()
 
-    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """The work's result, within the time-out; the work is not cancelled, and ends by the line's time-outs."""
-        task = asyncio.create_task(work)
+    async def _to_its_end(self, work: Coroutine[Any, Any, T], size: int) -> T:
+        """The result of work that moves about `size` bytes; it goes on when the caller is cancelled."""
+
+        async def bounded() -> T:
+            async with asyncio.timeout(self._timeout + size / SLOWEST_LINE):
+                return await work
+
+        task = asyncio.create_task(bounded())
         self._running.add(task)
         task.add_done_callback(self._finished)
         try:
-            async with asyncio.timeout(self._timeout):
-                return await asyncio.shield(task)
+            return await asyncio.shield(task)
         except (RedisError, OSError) as fault:
             raise store_error(fault, self.where) from fault

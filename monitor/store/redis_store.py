@@ -25,6 +25,8 @@ COMMIT_GROUP_BYTES: Final = 4_000_000
 PAGE_BYTES: Final = 4_000_000
 """What one page of the journal should come to, near enough."""
 PAGE_ENTRIES: Final = 1_000
+LARGEST_CHECKPOINT: Final = 500_000_000
+"""Bytes that loading a checkpoint allows time for."""
 IDLE_CONSUMER_MS: Final = 3_600_000
 """After this long, a consumer that holds nothing belongs to a daemon that has ended."""
 
@@ -165,7 +167,7 @@ class RedisStore:
 
     async def load_checkpoint(self) -> Checkpoint | None:
         """The last checkpoint, without bars."""
-        stored = _pairs(await self._server.command("HGETALL", self._keys.checkpoint))
+        stored = _pairs(await self._server.command("HGETALL", self._keys.checkpoint, size=LARGEST_CHECKPOINT))
         if not stored:
             return None
         frames = {name.removeprefix("frame:"): data for name, data in stored.items() if name.startswith("frame:")}
