@@ -125,11 +125,13 @@ def written(node: Node, gap: str) -> str:
 
 
 @given(trees, st.sampled_from(["", " ", "\n  ", "\t"]))
+@settings(deadline=None)
 def test_a_written_tree_is_read_back(tree: Node, gap: str) -> None:
     assert parse(written(tree, gap)) == tree
 
 
 @given(trees)
+@settings(deadline=None)
 def test_spans_contain_what_they_name(tree: Node) -> None:
     text = written(tree, " ")
     whole = parse(text)
@@ -167,22 +169,25 @@ def check_quietly(text: str) -> None:
 @example("")
 @example("\ud800")
 @example("''")
+@settings(deadline=None)
 def test_any_text_gets_a_problem_or_a_formula(text: str) -> None:
     check_quietly(text)
 
 
 @given(mutated(trees.map(lambda tree: written(tree, " "))))
+@settings(deadline=None)
 def test_a_mutated_expression_gets_a_problem_or_a_formula(text: str) -> None:
     check_quietly(text)
 
 
 @given(trees)
+@settings(deadline=None)
 def test_a_tree_that_makes_no_sense_gets_problems_in_words(tree: Node) -> None:
     check_quietly(written(tree, " "))
 
 
 @given(mutated(st.just(LIBRARY)))
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 def test_a_mutated_file_gets_rules_or_diagnostics(text: str) -> None:
     result = load_texts({"library.yaml": text})
     faulty = any(d.severity is Level.ERROR for d in result.diagnostics)
@@ -196,6 +201,7 @@ def test_a_mutated_file_gets_rules_or_diagnostics(text: str) -> None:
 @example("a: &a [*a]")
 @example("!<>")
 @example("%TAG ! tag:x,2000:\n--- !a b")
+@settings(deadline=None)
 def test_any_text_is_a_document_or_a_document_error(text: str) -> None:
     try:
         assert isinstance(load(text), Document)
@@ -208,6 +214,7 @@ def test_any_text_is_a_document_or_a_document_error(text: str) -> None:
     st.sampled_from(["plain", "single", "double", "literal", "folded"]),
     st.data(),
 )
+@settings(deadline=None)
 def test_words_are_found_where_they_stand(parts: list[str], style: str, data: st.DataObject) -> None:
     gaps = [data.draw(st.sampled_from([" ", "\n    "])) for _ in parts[1:]]
     body = parts[0] + "".join(gap + part for gap, part in zip(gaps, parts[1:], strict=True))
@@ -228,6 +235,7 @@ def test_words_are_found_where_they_stand(parts: list[str], style: str, data: st
 
 
 @given(trees)
+@settings(deadline=None)
 def test_an_error_of_the_parser_is_the_only_one_it_raises(tree: Node) -> None:
     text = written(tree, " ")
     for end in range(len(text)):
