@@ -28,14 +28,14 @@ def number(value: object) -> float | None:
 
 def bp(value: object) -> str:
     """A ratio in basis points, to a tenth: ``412bp``, ``-0.4bp``."""
-    known = number(value)
-    return UNKNOWN if known is None else f"{_trimmed(known * 1e4, 1)}bp"
+    scaled = _scaled(value, 1e4)
+    return UNKNOWN if scaled is None else f"{_trimmed(scaled, 1)}bp"
 
 
 def pct(value: object, digits: int = 2) -> str:
     """A ratio in percent: ``4.12%``."""
-    known = number(value)
-    return UNKNOWN if known is None else f"{_trimmed(known * 100, min(max(digits, 0), 10))}%"
+    scaled = _scaled(value, 100)
+    return UNKNOWN if scaled is None else f"{_trimmed(scaled, min(max(digits, 0), 10))}%"
 
 
 def px(value: object) -> str:
@@ -98,6 +98,12 @@ def utc(ts: int) -> str:
 def local(ts: int, zone: ZoneInfo = NEW_YORK, pattern: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
     """The time on the exchange's clock: ``2026-01-23 10:07:30 EST``."""
     return _moment(ts).astimezone(zone).strftime(pattern)
+
+
+def _scaled(value: object, factor: float) -> float | None:
+    """None also for a number too large to be scaled."""
+    known = number(value)
+    return None if known is None else number(known * factor)
 
 
 def _moment(ts: int) -> dt.datetime:
