@@ -25,4 +25,5 @@ def main() -> None:
     os.execv(command[0], command)  # noqa: S606 - no shell on purpose
 
 
-main()
+if __name__ == "__main__":
+    main()

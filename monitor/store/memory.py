@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -137,11 +138,12 @@ class MemoryStore:
         """Entries later than `after`, oldest first; also those that are added meanwhile."""
         position = _order(after) if after else (-1, -1)
         while True:
-            entry = next((e for e in self._there().journal if _order(e.id) > position), None)
-            if entry is None:
+            entries = self._there().journal
+            number = bisect_right(entries, position, key=lambda entry: _order(entry.id))
+            if number == len(entries):
                 return
-            position = _order(entry.id)
-            yield entry
+            position = _order(entries[number].id)
+            yield entries[number]
 
     async def trim_journal(self, before_ms: int) -> None:
         """Forget entries older than `before_ms`, but none that the checkpoint does not cover."""
