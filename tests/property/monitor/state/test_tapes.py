@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,6 @@ from monitor.calendar import MINUTE, TradingCalendar
 from monitor.state import MarketState
 from monitor.state.columns import Columns
 from monitor.state.ring import PriceRing
-from rules.ast import Clock, Sessions, Since, Word
 from rules.view import Requirements
 
 SECOND = 1_000_000_000
@@ -39,12 +39,13 @@ class Row:
 @st.composite
 def tapes(draw: st.DrawFn) -> list[Row]:
     gaps = st.one_of(
+        st.just(0),
         st.integers(0, 3 * SECOND),
         st.sampled_from([0, SECOND, MINUTE, 5 * MINUTE]),
         st.integers(0, 3 * MINUTE),
         st.sampled_from([2 * 3600 * SECOND, 7 * 3600 * SECOND, 26 * 3600 * SECOND]),
     )
-    late = st.one_of(st.just(0), st.just(0), st.integers(0, 4 * SECOND), st.integers(0, 3 * MINUTE))
+    late = st.one_of(st.just(0), st.integers(0, 4 * SECOND), st.sampled_from([1, SECOND]), st.integers(0, 3 * MINUTE))
     steps = draw(st.lists(st.tuples(gaps, late, st.sampled_from(SYMBOLS), st.integers(1, 50)), min_size=1, max_size=40))
     now, rows = START, []
     for gap, behind, symbol, price in steps:
@@ -84,7 +85,7 @@ def new_state() -> MarketState:
 def run(state: MarketState, kind: str, rows: list[Row], cuts: list[int]) -> None:
     """Apply the rows, cut into batches at the given places."""
     edges = [0, *sorted({c for c in cuts if 0 < c < len(rows)}), len(rows)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         if stop > start:
             state.apply(batch(kind, rows[start:stop]), 0)
 
@@ -146,7 +147,7 @@ def test_a_restored_state_equals_one_that_never_stopped(kind, tape, stop, cuts, 
     # Bars are collected at any time; a checkpoint stands on all that were collected up to it.
     collections = []
     edges = [0, *sorted({c for c in collected if 0 < c < stop}), stop]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         run(stopped, kind, tape[start:end], [])
         collections.append(stopped.closed_bars())
     if stopped.now:
