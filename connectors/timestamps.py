@@ -32,6 +32,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WIDTH: Final = len("2026-01-23T14:30:00.000000000Z")
 _MINUTE: Final = len("2026-01-23T14:30:")
 _BLANK: Final = " " * _WIDTH
+_FILL: Final = {_MINUTE + 3: ".000000000Z"} | {_MINUTE + 4 + digits: f"{0:0{9 - digits}d}Z" for digits in range(1, 9)}
+"""What a UTC time that ends in Z lacks to the full width, in place of its Z, by its length."""
 _DIGIT: Final = np.array([True, True, False] + [True] * 9)
 """Which of the twelve characters ``SS.fffffffff`` are digits."""
 _WEIGHTS: Final = np.array([10 * SECOND, SECOND, 0] + [10**power for power in range(8, -1, -1)], dtype=np.float64)
@@ -64,12 +66,6 @@ def rfc3339_column(texts: Sequence[str]) -> Nanoseconds:
     Fast where a time is UTC with at most nine digits after the point (Go trims trailing zeros, so their number varies);
     anything else goes through :func:`rfc3339` one by one.
     """
-    joined = "".join(texts)
-    # The usual case, at the price of not looking at each length: texts of other lengths that join to nothing but times.
-    if len(joined) == _WIDTH * len(texts):
-        times, regular = _fixed_width(joined)
-        if regular.all():
-            return times
     times, regular = _fixed_width("".join([text if len(text) == _WIDTH else _padded(text) for text in texts]))
     for row in np.flatnonzero(~regular).tolist():
         times[row] = rfc3339(texts[row])
@@ -78,10 +74,8 @@ def rfc3339_column(texts: Sequence[str]) -> Nanoseconds:
 
 def _padded(text: str) -> str:
     """A UTC time with its fraction filled to nine digits; blank, which is no time, where it is of another form."""
-    whole, point, fraction = text[:-1].partition(".")
-    if text[-1:] != "Z" or len(whole) != _MINUTE + 2 or len(fraction) > 9 or (point and not fraction):  # noqa: PLR2004
-        return _BLANK
-    return f"{whole}.{fraction:0<9}Z"
+    fill = _FILL.get(len(text))
+    return f"{text[:-1]}{fill}" if fill and text[-1] == "Z" else _BLANK
 
 
 def _fixed_width(joined: str) -> tuple[Nanoseconds, npt.NDArray[np.bool_]]:

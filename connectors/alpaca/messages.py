@@ -8,7 +8,7 @@ order, which msgspec tries first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -177,16 +177,15 @@ class Decoder:
             self._message = msgspec.msgpack.Decoder(_PACKED).decode
             self._anything = msgspec.msgpack.Decoder().decode
 
-    def decode(self, frames: Sequence[Frame], rejected: Counter[str]) -> list[Any]:
-        """The messages of all frames, in order; causes are added to `rejected`."""
-        messages: list[Any] = []
+    def decode(self, frames: Sequence[Frame], rejected: Counter[str]) -> Iterator[list[Any]]:
+        """The messages of each frame, in order; causes are added to `rejected`."""
         decode = self._frame
         for frame in frames:
             try:
-                messages += decode(frame if isinstance(frame, bytes) else _encoded(frame))
+                messages = decode(frame if isinstance(frame, bytes) else _encoded(frame))
             except _UNREADABLE:
-                messages += self._salvage(frame, rejected)
-        return messages
+                messages = self._salvage(frame, rejected)
+            yield messages
 
     def _salvage(self, frame: Frame, rejected: Counter[str]) -> list[Any]:
         """The good messages of a frame that is not good as a whole."""

@@ -1,0 +1,139 @@
+"""What columns cost over structs: quotes a second of the Alpaca parser, against msgspec decoding into structs alone.
+
+Two kinds of structs: with every field, as one would write them, and with those only that the parser uses.
+All in one run and in turns, CPU time, the best of each, because a busy machine slows whoever is measured at the moment.
+
+    python -m tests.benchmarks.decode
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.msgpack import Ext
+
+from connectors.alpaca import AlpacaFeed
+from connectors.alpaca.messages import Encoding, Quote
+
+QUOTES = 5_000
+SYMBOLS = 2_000
+PER_FRAME = 20
+ROUNDS = 100
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def quotes(stamp: Callable[[int], Any]) -> list[list[dict[str, Any]]]:
+    """Frames of quotes as the vendor writes them, five a millisecond, one time in ten with a trailing zero trimmed."""
+    source = random.Random(1)
+    now = 1_769_178_600 * 10**9
+    messages = []
+    for _ in range(QUOTES):
+        now += source.randrange(400_000)
+        price = source.uniform(10, 700)
+        messages.append(
+            {
+                "T": "q",
+                "S": f"S{source.randrange(SYMBOLS):04d}",
+                "bx": "V",
+                "bp": round(price, 2),
+                "bs": source.randint(1, 9),
+                "ax": "V",
+                "ap": round(price + 0.01, 2),
+                "as": source.randint(1, 9),
+                "t": stamp(now),
+                "c": ["R"],
+                "z": "C",
+            }
+        )
+    return [messages[at : at + PER_FRAME] for at in range(0, QUOTES, PER_FRAME)]
+
+
+class EveryField(msgspec.Struct, tag="q", tag_field="T"):
+    """A quote as a reader of the vendor's documentation would declare it."""
+
+    S: str
+    bx: str
+    bp: float
+    bs: int
+    ax: str
+    ap: float
+    ask_size: int = msgspec.field(name="as")
+    t: str = msgspec.field()
+    c: list[str] = msgspec.field()
+    z: str = msgspec.field()
+
+
+class EveryPackedField(EveryField, tag="q", tag_field="T"):
+    """The same in MessagePack."""
+
+    t: Ext = msgspec.field()  # type: ignore[assignment] # times are extensions there
+
+
+def text(ns: int) -> str:
+    """RFC 3339 as Go writes it."""
+    seconds, rest = divmod(ns, 10**9)
+    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest:09d}".rstrip("0") + "Z"
+
+
+def extension(ns: int) -> Ext:
+    """The 64-bit time stamp of MessagePack."""
+    seconds, rest = divmod(ns, 10**9)
+    return Ext(-1, (rest << 34 | seconds).to_bytes(8, "big"))
+
+
+def best_of_turns(*works: Callable[[], object]) -> list[float]:
+    """Seconds of the quickest run of each."""
+    best = [float("inf")] * len(works)
+    for _ in range(ROUNDS):
+        for number, work in enumerate(works):
+            began = time.process_time()
+            work()
+            best[number] = min(best[number], time.process_time() - began)
+    return best
+
+
+def frames_and_decoders(encoding: Encoding) -> tuple[Sequence[bytes], Sequence[Callable[[bytes], object]]]:
+    """Encoded frames, and the plain decoders into structs of every field and of those the parser uses."""
+    if encoding == "json":
+        plain = [msgspec.json.Decoder(list[EveryField]).decode, msgspec.json.Decoder(list[Quote[str]]).decode]
+        return [msgspec.json.encode(frame) for frame in quotes(text)], plain
+    packed = [msgspec.msgpack.Decoder(list[EveryPackedField]).decode, msgspec.msgpack.Decoder(list[Quote[Ext]]).decode]
+    return [msgspec.msgpack.encode(frame) for frame in quotes(extension)], packed
+
+
+def measure(encoding: Encoding) -> dict[str, float]:
+    """Quotes a second of the three, and the ratios of the parser to the two others."""
+    frames, (every, used) = frames_and_decoders(encoding)
+    feed = AlpacaFeed("bench", key="", secret="", encoding=encoding)
+    all_fields, used_fields, columns = best_of_turns(
+        lambda: [every(frame) for frame in frames],
+        lambda: [used(frame) for frame in frames],
+        lambda: feed.parse(frames, 0),
+    )
+    return {
+        "all_fields_per_s": QUOTES / all_fields,
+        "used_fields_per_s": QUOTES / used_fields,
+        "columns_per_s": QUOTES / columns,
+        "ratio_to_all": all_fields / columns,
+        "ratio_to_used": used_fields / columns,
+    }
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"{QUOTES:,} quotes, {PER_FRAME} a frame, a second of CPU time")
+    print(f"{'':10}{'structs of':>12}{'structs of':>12}{'parser to':>12}{'ratio':>8}{'ratio':>8}")
+    print(f"{'encoding':10}{'all fields':>12}{'used fields':>12}{'columns':>12}{'to all':>8}{'to used':>8}")
+    for encoding in ("json", "msgpack"):
+        figures = measure(encoding)
+        speeds = "".join(f"{figures[f'{name}_per_s']:>12,.0f}" for name in ("all_fields", "used_fields", "columns"))
+        print(f"{encoding:10}{speeds}{figures['ratio_to_all']:>8.2f}{figures['ratio_to_used']:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
