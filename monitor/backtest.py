@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import polars as pl
@@ -25,6 +26,9 @@ from rules.transition import State, Transition
 from rules.view import Requirements, View
 
 HOUR: Final = 60 * MINUTE
+
+AT_ONCE: Final = 256
+"""Batches filtered together: a filter's call costs about as much as a thousand rows do."""
 
 WEEK: Final = 5 * 390 * MINUTE
 """Trading time of five sessions."""
@@ -53,38 +57,49 @@ def intraday(bar_ns: int) -> Tempo:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What happened: `batches` in order of time, after `history`, session bars (``ts`` Date, ``symbol``, ``close``)."""
+    """What happened: `batches` in order of time, and session closes that were found elsewhere.
+
+    `history`, `closes`: ``ts`` (Date), ``symbol, open, close``. `history` is before an instrument is first in the
+    batches. `closes` are of later sessions and replace what the batches made of them: in sessions before the first
+    evaluation, and with `official` in every session once it is over.
+    """
 
     batches: Iterable[Batch]
-    tempo: Tempo
-    history: Sequence[pl.DataFrame] = ()
+    stale_after_ns: int
+    history: pl.DataFrame
+    closes: pl.DataFrame
+    official: bool = False
 
 
 class Playback:
     """A recording, instant by instant, in a state that keeps what some rules need."""
 
     def __init__(self, recording: Recording, calendar: TradingCalendar, needs: Requirements) -> None:
-        tempo = recording.tempo
         self.state = MarketState(
-            calendar, stale_after_ns=tempo.stale_after_ns, sessions=needs.sessions, record_bars=False
+            calendar, stale_after_ns=recording.stale_after_ns, sessions=needs.sessions, record_bars=False
         )
         self.state.needs(needs)
-        self.instruments = needs.instruments
+        self._instruments = needs.instruments
+        self._recording = recording
+        self._calendar = calendar
         self._truth = TruthFilter()
-        self._batches = recording.batches
-        for frame in recording.history:
-            self.state.import_sessions(frame)
+        self._closes_until = -1
+        if recording.history.height:
+            self.state.import_sessions(recording.history)
 
     @property
     def rejects(self) -> Rejects:
         """What the truth filter refused."""
         return self._truth.rejects
 
-    def instants(self) -> Iterator[View]:
-        """The market after each instant at which something happened."""
+    def instants(self, start: int, end: int) -> Iterator[View]:
+        """The market after each instant from `start` to `end` (UTC nanoseconds) at which something happened."""
         for piece in self._pieces():
+            if piece.event_time > end:
+                return
             self.state.apply(piece, piece.event_time)
-            yield self.state.view(self.instruments)
+            if piece.event_time >= start:
+                yield self._view()
 
     def at(self, moments: Iterable[int]) -> Iterator[View]:
         """The market as of given moments, UTC nanoseconds in ascending order, whatever happened then."""
@@ -95,59 +110,60 @@ class Playback:
                 self.state.apply(waiting, waiting.event_time)
                 waiting = next(pieces, None)
             self.state.advance(moment)
-            yield self.state.view(self.instruments)
+            yield self._view()
+
+    def _view(self) -> View:
+        self._take_closes()
+        return self.state.view(self._instruments)
+
+    def _take_closes(self) -> None:
+        """Put the recording's closes of sessions that are over in place of the batches' own."""
+        session, done = self.state.session, self._closes_until
+        if session == done or (done >= 0 and not self._recording.official):
+            return
+        self._closes_until = session
+        over = pl.col("ts") < self._calendar.date(session)
+        if done >= 0:
+            over &= pl.col("ts") >= self._calendar.date(done)
+        closes = self._recording.closes.filter(over)
+        if closes.height:
+            self.state.import_sessions(closes)
 
     def _pieces(self) -> Iterator[CleanBatch]:
         cutter = Cutter(hold_last=True)
-        for batch in self._batches:
-            yield from cutter.cut([self._truth.clean(batch)])
+        batches = iter(self._recording.batches)
+        while some := list(islice(batches, AT_ONCE)):
+            yield from cutter.cut([self._truth.clean(Batch.merge(some))])
         yield from cutter.flush()
 
 
 class Backtest:
-    """Rules over a recording."""
+    """The rules' engine; `first` and `last` are the times of its evaluations (UTC nanoseconds, 0 before the first)."""
 
-    def __init__(self, ruleset: RuleSet, recording: Recording, calendar: TradingCalendar) -> None:
-        self.engine = Engine(ruleset, calendar, max_gap_ns=recording.tempo.max_gap_ns, session_ns=calendar.session_ns)
-        self.playback = Playback(recording, calendar, self.engine.requirements)
+    def __init__(self, ruleset: RuleSet, calendar: TradingCalendar, tempo: Tempo) -> None:
+        self.engine = Engine(ruleset, calendar, max_gap_ns=tempo.max_gap_ns, session_ns=calendar.session_ns)
         self.first = self.last = 0
-        """Event time of the first and the last evaluation, UTC nanoseconds."""
 
-    def transitions(self, start: int, end: int) -> Iterator[Transition]:
-        """What the rules decide from `start` to `end` (UTC nanoseconds, both included); what is earlier is history."""
-        for view in self.playback.instants():
-            if view.now > end:
-                return
-            if view.now >= start:
-                self.first, self.last = self.first or view.now, view.now
-                yield from self.engine.evaluate(view).transitions
+    def transitions(self, views: Iterable[View]) -> Iterator[Transition]:
+        """What the rules decide, in order of time."""
+        for view in views:
+            self.first, self.last = self.first or view.now, view.now
+            yield from self.engine.evaluate(view).transitions
 
 
 class Series:
-    """One expression over a recording."""
+    """One expression."""
 
-    def __init__(self, formula: Formula, recording: Recording, calendar: TradingCalendar) -> None:
+    def __init__(self, formula: Formula, calendar: TradingCalendar) -> None:
         compiler = Compiler(calendar.session_ns)
         self._slot = compiler.slot(formula.expr)
         plan = compiler.plan()
+        self.requirements = plan.requirements
         self._evaluator = Evaluator(plan)
-        self.playback = Playback(recording, calendar, plan.requirements)
 
-    def values(self, start: int, end: int) -> Iterator[tuple[int, float]]:
-        """Time and value at each instant from `start` to `end`; NaN is unknown."""
-        for view in self.playback.instants():
-            if view.now > end:
-                return
-            if view.now >= start:
-                yield view.now, self._value(view)
-
-    def at(self, moments: Iterable[int]) -> Iterator[tuple[int, float]]:
-        """Time and value as of given moments in ascending order."""
-        for view in self.playback.at(moments):
-            yield view.now, self._value(view)
-
-    def _value(self, view: View) -> float:
-        return float(self._evaluator.evaluate(view)[self._slot])
+    def values(self, views: Iterable[View]) -> Iterator[tuple[int, float]]:
+        """Time (UTC nanoseconds) and value; NaN is unknown."""
+        return ((view.now, float(self._evaluator.evaluate(view)[self._slot])) for view in views)
 
 
 @dataclass(slots=True)

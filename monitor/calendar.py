@@ -75,6 +75,7 @@ class TradingCalendar:
         self._dates: list[dt.date] = self.dates.tolist()
         lengths = (self.closes - self.opens) // MINUTE
         self._first_minutes: list[int] = [0, *np.cumsum(lengths).tolist()]
+        self._first_minute: Times = np.asarray(self._first_minutes, dtype=np.int64)
         self._hours = {
             Hours.REGULAR: _OpenTimes(self.opens, self.closes),
             Hours.EXTENDED: _OpenTimes(extended_opens, extended_closes),
@@ -162,7 +163,7 @@ class TradingCalendar:
     def minute_ends(self, start: int, stop: int) -> Times:
         """Ends of the grid minutes ``start, ..., stop - 1``, shape (stop - start,)."""
         minutes = np.arange(start, stop, dtype=np.int64)
-        first = np.asarray(self._first_minutes, dtype=np.int64)
+        first = self._first_minute
         sessions = np.searchsorted(first, minutes, side="right") - 1
         return np.asarray(self.opens[sessions] + (minutes - first[sessions] + 1) * MINUTE)
 

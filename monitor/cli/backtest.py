@@ -13,7 +13,7 @@ from monitor.cli.faults import Fault
 from monitor.cli.many import ManyValuesCommand
 from monitor.cli.moments import local_text, read_end, read_start
 from monitor.cli.output import JSON, format_option, print_json, print_table, time_text
-from monitor.cli.recorded import data_options, read_recorded
+from monitor.cli.recorded import data_options, read_recorded, warn_of_refused
 
 if TYPE_CHECKING:
     from monitor.backtest import Backtest
@@ -53,11 +53,12 @@ def backtest(  # noqa: PLR0913 - one a flag
 ) -> None:
     """Run the daemon's engine over history and print every transition of every alert.
 
-    Daily files beside files of intraday bars are their history. The table ends with how often each rule fired.
+    Daily files beside files of intraday bars are their history up to --from; from then on the last bar of a session
+    makes its close, as in the daemon. The table ends with how often each rule fired.
     """
     ruleset = load_rule_files(rules)
 
-    from monitor.backtest import Backtest
+    from monitor.backtest import Backtest, Playback
     from monitor.calendar import CalendarError, TradingCalendar
 
     try:
@@ -66,14 +67,16 @@ def backtest(  # noqa: PLR0913 - one a flag
         raise Fault(str(error)) from None
     first, last = read_start(start, trading), read_end(end, trading)
     recorded = read_recorded(data, history, trading, label=label, bar=bar)
-    test = Backtest(ruleset, recorded.recording(first), trading)
-    recorded.warn_of_missing(test.playback.instruments)
+    test = Backtest(ruleset, trading, recorded.tempo)
+    needs = test.engine.requirements
+    playback = Playback(recorded.recording(needs.instruments, first, last), trading, needs)
+    transitions = test.transitions(playback.instants(first, last))
     if form == JSON:
-        for transition in test.transitions(first, last):
+        for transition in transitions:
             print_json(_record(transition))
     else:
-        _print_tables(test, list(test.transitions(first, last)), trading)
-    recorded.warn_of_refused(test.playback.rejects)
+        _print_tables(test, list(transitions), trading)
+    warn_of_refused(playback.rejects)
 
 
 def _record(transition: Transition) -> dict[str, Any]:

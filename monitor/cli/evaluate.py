@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,9 @@ from monitor.cli.faults import Exit, Fault, Silent
 from monitor.cli.many import ManyValuesCommand
 from monitor.cli.moments import local_text, read_end, read_moment, read_start, read_steps
 from monitor.cli.output import JSON, format_option, print_diagnostics, print_json, print_table, time_text
-from monitor.cli.recorded import data_options, read_recorded
+from monitor.cli.recorded import data_options, read_recorded, warn_of_refused
 
 if TYPE_CHECKING:
-    from monitor.calendar import TradingCalendar
     from rules.ruleset import Formula, RuleSet
 
 
@@ -46,7 +45,7 @@ def evaluate(  # noqa: PLR0913 - one a flag
     r"""Print the value of an expression over history.
 
     With --rules, aliases, baskets, universes and records of those files can be used in it. Daily files beside files of
-    intraday bars are their history.
+    intraday bars are their history, and say at what price each session closed.
 
     \b
       rotation eval 'excess(IWM, SPY, 14d)' --data daily.parquet --from 2026-01-01
@@ -56,7 +55,7 @@ def evaluate(  # noqa: PLR0913 - one a flag
         raise Fault("--at is one moment: leave --from, --to and --every out")
     formula = _formula(expression, rules)
 
-    from monitor.backtest import Series
+    from monitor.backtest import Playback, Series
     from monitor.calendar import CalendarError, TradingCalendar
 
     try:
@@ -66,18 +65,20 @@ def evaluate(  # noqa: PLR0913 - one a flag
     first, last = read_start(start, trading), read_end(end, trading)
     moment = read_moment(at, trading, "--at") if at else None
     recorded = read_recorded(data, (), trading, label=label, bar=bar)
-    steps = _steps(every, trading, max(first, recorded.first), min(last, recorded.last)) if every else None
     if moment is not None:
-        first, last, steps = moment, moment, iter([moment])
-    series = Series(formula, recorded.recording(first), trading)
-    recorded.warn_of_missing(series.playback.instruments)
-    values = series.values(first, last) if steps is None else series.at(steps)
-    _print(values, formula, form)
-    recorded.warn_of_refused(series.playback.rejects)
-
-
-def _steps(every: str, calendar: TradingCalendar, first: int, last: int) -> Iterator[int]:
-    return read_steps(every, calendar, first, last) if first <= last else iter(())
+        first = last = moment
+    series = Series(formula, trading)
+    recording = recorded.recording(series.requirements.instruments, first, last, official=True)
+    playback = Playback(recording, trading, series.requirements)
+    if moment is not None:
+        views = playback.at([moment])
+    elif every:
+        begun, ended = recorded.span()
+        views = playback.at(read_steps(every, trading, max(first, begun), min(last, ended)))
+    else:
+        views = playback.instants(first, last)
+    _print(series.values(views), formula, form)
+    warn_of_refused(playback.rejects)
 
 
 def _formula(expression: str, paths: Sequence[Path]) -> Formula:

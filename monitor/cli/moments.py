@@ -29,7 +29,7 @@ def read_moment(text: str, calendar: TradingCalendar, option: str) -> int:
         Fault: It is none, or the date is no session.
     """
     if not _DATE.fullmatch(text):
-        return _time(text, option)
+        return _time(text, calendar, option)
     date = _date(text, option)
     session = calendar.ordinal_on_or_before(date)
     if session < 0 or calendar.date(session) != date:
@@ -43,7 +43,7 @@ def read_start(text: str | None, calendar: TradingCalendar) -> int:
     if text is None:
         return 0
     if not _DATE.fullmatch(text):
-        return _time(text, "--from")
+        return _time(text, calendar, "--from")
     session = calendar.ordinal_on_or_before(_date(text, "--from") - dt.timedelta(days=1))
     return calendar.close_ns(session) + 1 if session >= 0 else 0
 
@@ -53,7 +53,7 @@ def read_end(text: str | None, calendar: TradingCalendar) -> int:
     if text is None:
         return FOR_EVER
     if not _DATE.fullmatch(text):
-        return _time(text, "--to")
+        return _time(text, calendar, "--to")
     session = calendar.ordinal_on_or_before(_date(text, "--to"))
     return calendar.close_ns(session) if session >= 0 else 0
 
@@ -64,6 +64,8 @@ def read_steps(text: str, calendar: TradingCalendar, start: int, end: int) -> It
     Raises:
         Fault: The step is no duration.
     """
+    if start > end:
+        return iter(())
     sessions = range(calendar.session_at(start), calendar.session_at(end) + 1)
     if match := _SESSIONS.fullmatch(text):
         closes = (calendar.close_ns(s) for s in sessions[:: int(match[1])])
@@ -104,7 +106,7 @@ def _date(text: str, option: str) -> dt.date:
         raise Fault(f"{option} {text}: no day of the calendar") from None
 
 
-def _time(text: str, option: str) -> int:
+def _time(text: str, calendar: TradingCalendar, option: str) -> int:
     written, _, zone = text.rpartition(" ")
     try:
         zone_info: dt.tzinfo = dt.UTC
@@ -116,4 +118,9 @@ def _time(text: str, option: str) -> int:
         raise Fault(f"{option} {text}: no time; write {example}") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone_info)
-    return (moment - _EPOCH) // dt.timedelta(microseconds=1) * 1000
+    ns = (moment - _EPOCH) // dt.timedelta(microseconds=1) * 1000
+    try:
+        calendar.session_at(ns)
+    except ValueError as error:
+        raise Fault(f"{option} {text}: {error}") from None
+    return ns

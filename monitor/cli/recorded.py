@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +14,6 @@ from monitor.cli.faults import Fault
 if TYPE_CHECKING:
     import polars as pl
 
-    from connectors.batch import Batch
     from monitor.backtest import Recording, Tempo
     from monitor.calendar import TradingCalendar
     from monitor.data_files import DataFile
@@ -43,47 +42,58 @@ def data_options(command: Command) -> Command:
 class Recorded:
     """What data files hold.
 
-    `history`: session closes, ``ts`` (Date), ``symbol, open, close``. `played`: by kind (quotes, trades, bars), in
-    order of event time; `by_session`: they are session bars, with their ``date``. `first`, `last`: event time of the
-    first and last row that is played, UTC nanoseconds.
+    `played`: the files that are played, and `tempo` theirs; session bars are where there is nothing finer. `before`,
+    `after`: session closes of each symbol (``ts`` Date, ``symbol, open, close``) before the session in which it is
+    first played, and from then on.
     """
 
-    history: pl.DataFrame
-    played: dict[str, pl.DataFrame]
+    played: Sequence[DataFile]
     tempo: Tempo
-    first: int
-    last: int
+    before: pl.DataFrame
+    after: pl.DataFrame
     calendar: TradingCalendar
-    by_session: bool
 
-    def recording(self, start: int) -> Recording:
-        """The recording, of which what is before `start` need not be evaluated."""
+    def recording(self, instruments: Sequence[str], first: int, last: int, *, official: bool = False) -> Recording:
+        """The recording of some instruments up to `last`; what is before `first` need not be evaluated.
+
+        Raises:
+            Fault: A date is no session, or there is none of the instruments.
+        """
         import polars as pl
 
         from monitor.backtest import Recording
+        from monitor.data_files import batches
 
-        history, played = self.history, self.played
-        if self.by_session:
-            bars = played["bars"]
-            earlier = pl.col("end").to_physical() < start
-            before = bars.filter(earlier).select(pl.col("date").alias("ts"), "symbol", "open", "close")
-            history = pl.concat([history, before])
-            played = {"bars": bars.filter(~earlier).drop("date")}
-        return Recording(_batches(played), self.tempo, [history] if history.height else [])
+        wanted = pl.col("symbol").is_in(sorted(instruments)) if instruments else pl.lit(True)
+        files = [replace(f, frame=frame) for f in self.played if (frame := f.frame.filter(wanted)).height]
+        self._warn_of_missing(instruments, files)
+        before, start = self.before.filter(wanted), None
+        if all(f.sessions for f in files):
+            start = first
+            session = self.calendar.date(self.calendar.session_at(first)) if first else None
+            earlier = [f.frame.filter(pl.col("ts") < session).select(before.columns) for f in files if session]
+            before = pl.concat([before, *earlier])
+        played = (batch for _, batch in batches(files, self.calendar, start, last))
+        return Recording(played, self.tempo.stale_after_ns, before, self.after.filter(wanted), official)
 
-    def warn_of_missing(self, instruments: Iterable[str]) -> None:
-        """Say on standard error which of the instruments the files do not have."""
-        frames = [self.history, *self.played.values()]
-        present = {symbol for frame in frames for symbol in frame["symbol"].unique().to_list()}
-        if absent := sorted(set(instruments) - present):
+    def span(self) -> tuple[int, int]:
+        """Event time of the first and last row that is played, UTC nanoseconds."""
+        times = [_times(f, self.calendar) for f in self.played]
+        return min(int(t.to_numpy().min()) for t in times), max(int(t.to_numpy().max()) for t in times)
+
+    def _warn_of_missing(self, instruments: Iterable[str], played: Sequence[DataFile]) -> None:
+        present = {s for frame in (self.before, *(f.frame for f in played)) for s in frame["symbol"].unique().to_list()}
+        absent = sorted(set(instruments) - present)
+        if absent:
             click.echo(f"warning: no data of {', '.join(absent)}: what needs them is unknown", err=True)
 
-    def warn_of_refused(self, rejects: Rejects) -> None:
-        """Say on standard error what the truth filter refused."""
-        for (_, cause), count in sorted(rejects.counts.items()):
-            example = next(r for r in rejects.examples() if r.cause is cause)
-            row = ", ".join(f"{name} {value}" for name, value in example.row.items())
-            click.echo(f"warning: {count} rows refused: {cause}, such as {row}", err=True)
+
+def warn_of_refused(rejects: Rejects) -> None:
+    """Say on standard error what the truth filter refused."""
+    for (_, cause), count in sorted(rejects.counts.items()):
+        example = next(r for r in rejects.examples() if r.cause is cause)
+        row = ", ".join(f"{name} {value}" for name, value in example.row.items())
+        click.echo(f"warning: {count} rows refused: {cause}, such as {row}", err=True)
 
 
 def read_recorded(
@@ -94,8 +104,6 @@ def read_recorded(
     Raises:
         Fault: A file cannot be read, or two of them say different things about the same moment.
     """
-    import polars as pl
-
     from monitor.backtest import SESSIONS, intraday
 
     files = [_read(path, label, bar) for path in data]
@@ -104,21 +112,10 @@ def read_recorded(
         raise Fault(f"{wrong.path}: history is session bars, with a date as ts")
     daily, fine = [f for f in files if f.sessions], [f for f in files if not f.sessions]
     _refuse_repeats(daily)
-    if not fine:
-        bars = _at_closes(daily, calendar)
-        earlier = _before_played([_session_bars(f, calendar) for f in past], {"bars": bars}, calendar)
-        return _recorded(earlier, {"bars": bars}, SESSIONS, calendar, by_session=True)
-    kinds = {str(f.kind) for f in fine}
-    frames = [(str(f.kind), f.frame) for f in fine]
-    played = {
-        kind: pl.concat([frame for of, frame in frames if of == kind]).sort(
-            "end" if kind == "bars" else "ts", maintain_order=True
-        )
-        for kind in sorted(kinds)
-    }
-    earlier = _before_played([_session_bars(f, calendar) for f in (*past, *daily)], played, calendar)
-    longest = max((f.bar_ns or 0 for f in fine), default=0)
-    return _recorded(earlier, played, intraday(longest), calendar, by_session=False)
+    played = fine or daily
+    before, after = _split([*past, *daily] if fine else past, played, calendar)
+    tempo = intraday(max(f.bar_ns or 0 for f in fine)) if fine else SESSIONS
+    return Recorded(played, tempo, before, after, calendar)
 
 
 def read_sessions(paths: Sequence[Path], calendar: TradingCalendar) -> pl.DataFrame:
@@ -181,64 +178,30 @@ def _session_bars(file: DataFile, calendar: TradingCalendar) -> pl.DataFrame:
     return file.frame
 
 
-def _at_closes(files: Sequence[DataFile], calendar: TradingCalendar) -> pl.DataFrame:
-    """Session bars as bars from open to close, and their ``date``; in order of time."""
-    import numpy as np
-    import polars as pl
-
-    from connectors.batch import BARS, TIME
-
-    frame = pl.concat([_session_bars(f, calendar) for f in files]).sort("ts", maintain_order=True)
-    at = np.searchsorted(calendar.dates, frame["ts"].to_numpy().astype("datetime64[D]"))
-    return frame.with_columns(
-        date="ts",
-        ts=pl.Series(calendar.opens[at]).cast(TIME),
-        end=pl.Series(calendar.closes[at]).cast(TIME),
-    ).select(*BARS.names(), "date")
-
-
-def _before_played(
-    history: Sequence[pl.DataFrame], played: Mapping[str, pl.DataFrame], calendar: TradingCalendar
-) -> pl.DataFrame:
-    """Session closes of each symbol before it is first played: from then on what is played makes the closes."""
+def _split(
+    history: Sequence[DataFile], played: Sequence[DataFile], calendar: TradingCalendar
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Session closes of each symbol before the session in which it is first played, and from then on."""
     import numpy as np
     import polars as pl
 
     columns = {"ts": pl.Date, "symbol": pl.String, "open": pl.Float64, "close": pl.Float64}
-    closes = pl.concat([pl.DataFrame(schema=columns), *(frame.select(*columns) for frame in history)])
-    times = pl.concat(
-        [frame.select("symbol", at=pl.col(_event_time(kind)).to_physical()) for kind, frame in played.items()]
-    )
+    closes = pl.concat([pl.DataFrame(schema=columns), *(_session_bars(f, calendar).select(*columns) for f in history)])
+    times = pl.concat([f.frame.select("symbol", at=_times(f, calendar)) for f in played])
     firsts = times.group_by("symbol").agg(pl.col("at").min())
     sessions = np.searchsorted(calendar.closes, firsts["at"].to_numpy())
     firsts = firsts.select("symbol", first=pl.Series(calendar.dates[sessions]))
     closes = closes.join(firsts, on="symbol", how="left", maintain_order="left")
-    return closes.filter(pl.col("first").is_null() | (pl.col("ts") < pl.col("first"))).drop("first")
+    before = pl.col("first").is_null() | (pl.col("ts") < pl.col("first"))
+    return closes.filter(before).drop("first"), closes.filter(~before).drop("first")
 
 
-def _event_time(kind: str) -> str:
-    return "end" if kind == "bars" else "ts"
-
-
-def _recorded(
-    history: pl.DataFrame, played: dict[str, pl.DataFrame], tempo: Tempo, calendar: TradingCalendar, *, by_session: bool
-) -> Recorded:
-    ends = [frame[_event_time(kind)].to_physical() for kind, frame in played.items()]
-    first, last = min(int(t[0]) for t in ends), max(int(t[-1]) for t in ends)
-    return Recorded(history, played, tempo, first, last, calendar, by_session)
-
-
-def _batches(played: dict[str, pl.DataFrame]) -> Iterator[Batch]:
-    """One batch a UTC day, so that memory does not grow with the recording."""
+def _times(file: DataFile, calendar: TradingCalendar) -> pl.Series:
+    """When each row became known, UTC nanoseconds."""
+    import numpy as np
     import polars as pl
 
-    from connectors.batch import SCHEMAS, Batch, empty
-
-    parts = {kind: frame.with_columns(day=pl.col(_event_time(kind)).dt.date()) for kind, frame in played.items()}
-    by_day = {
-        kind: {day: rows for (day,), rows in frame.partition_by("day", as_dict=True, include_key=False).items()}
-        for kind, frame in parts.items()
-    }
-    for day in sorted({day for days in by_day.values() for day in days}):
-        frames = {kind: by_day.get(kind, {}).get(day, empty(SCHEMAS[kind])) for kind in ("quotes", "trades", "bars")}
-        yield Batch("recording", 0, frames["quotes"], frames["trades"], frames["bars"])
+    if file.sessions:
+        dates = _session_bars(file, calendar)["ts"].to_numpy().astype("datetime64[D]")
+        return pl.Series(calendar.closes[np.searchsorted(calendar.dates, dates)])
+    return file.frame["end" if file.kind == "bars" else "ts"].to_physical()
