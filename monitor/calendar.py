@@ -146,7 +146,8 @@ class TradingCalendar:
 
     def close_after(self, ns: int, hours: Hours) -> int | None:
         """The first close at or after `ns`; None where the market never closes."""
-        return None if hours is Hours.ALWAYS else self._hours[hours].end_after(ns)
+        never = hours is Hours.ALWAYS or self.name == ALWAYS
+        return None if never else self._hours[hours].end_after(ns)
 
     # --- grid minutes ---------------------------------------------------------------------------------------
 

@@ -214,6 +214,7 @@ def _put_row(state: MarketState, ring: PriceRing, cells: pl.DataFrame) -> None:
 def _restore_minutes(state: MarketState, floor: pl.DataFrame, frames: Iterable[pl.DataFrame]) -> None:
     """Rows from the oldest one, `floor`, and the bars after it; and from older bars, where they are needed by now."""
     ring = state.minutes
+    ring.reserve(state.kept_minutes + 2)
     kept_from = state.oldest_minute_end()
     floor_end = int(floor["end"][0]) if floor.height else 0
     after = floor_end if 0 < floor_end <= kept_from else kept_from - 1

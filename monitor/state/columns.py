@@ -1,7 +1,7 @@
-"""What is known of each instrument, in columns that grow by doubling.
+"""What is known of each instrument, in columns.
 
-A symbol's *code* is its row in every column. Columns are longer than the number of instruments (their *width* is a
-power of two); rows that no instrument has yet hold the values that mean "nothing known".
+A symbol's *code* is its row in every column. Columns are longer than the number of instruments (their *width*
+grows by a quarter when it is used up); rows that no instrument has yet hold the values that mean "nothing known".
 """
 
 from __future__ import annotations

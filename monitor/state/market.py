@@ -21,7 +21,7 @@ import polars as pl
 from monitor.calendar import MINUTE, TradingCalendar
 from monitor.state.bars import BarLog, SessionHistory, session_history
 from monitor.state.checkpoint import checkpoint_frames, quotes_frame, restore
-from monitor.state.columns import Codes, Columns, Floats, Ints
+from monitor.state.columns import FIRST_WIDTH, Codes, Columns, Floats, Ints
 from monitor.state.ring import PriceRing
 from monitor.state.rows import Prints, Rows, cut, newest, numbers, times
 from monitor.state.sessions import SessionPrices
@@ -187,9 +187,8 @@ class MarketState:
     def _fit(self) -> None:
         """Widen every column and row when instruments outgrew them."""
         width = self.columns.width
-        while width < len(self.index):
-            width *= 2
-        if width > self.columns.width:
+        if width < len(self.index):
+            width = -(-max(len(self.index), width * 5 // 4) // FIRST_WIDTH) * FIRST_WIDTH
             self.columns.grow(width)
             self.sessions.grow(width)
             self.minutes.grow(width)
@@ -352,6 +351,11 @@ class MarketState:
     def oldest_minute_end(self) -> int:
         """The end of the oldest grid minute that is kept."""
         return self.calendar.minute_end(max(0, self.calendar.minute_at(self.minute_end) - self._keep_minutes))
+
+    @property
+    def kept_minutes(self) -> int:
+        """How many grid minutes before the open one are kept."""
+        return self._keep_minutes
 
     def oldest_session(self) -> dt.date:
         """Session bars before this date are not needed any more; the calendar's first date before the first event."""

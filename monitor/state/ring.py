@@ -148,7 +148,7 @@ class PriceRing:
         """Make room for so many more rows."""
         needed = len(self) + rows
         if needed > len(self._ends):
-            self._rebuild(max(needed, 2 * len(self._ends)), self.prices.shape[1])
+            self._rebuild(max(needed, len(self._ends) * 3 // 2), self.prices.shape[1])
 
     def grow(self, width: int) -> None:
         """Make room for `width` instruments."""
@@ -160,11 +160,13 @@ class PriceRing:
     def _rebuild(self, slots: int, width: int) -> None:
         old = self._slots(self.first, self.stop)
         new = np.arange(self.first, self.stop) % slots
+        # Slots of no row are left as they are: memory that is not touched costs nothing.
         ends = np.zeros(slots, dtype=np.int64)
-        prices = np.full((slots, width), np.nan)
-        ages = np.full((slots, width), _OLDEST, dtype=np.uint32)
+        prices = np.empty((slots, width))
+        ages = np.empty((slots, width), dtype=np.uint32)
         ends[new] = self._ends[old]
         known = self.prices.shape[1]
-        prices[new, :known] = self.prices[old]
-        ages[new, :known] = self.ages[old]
+        for before, after in zip(old, new, strict=True):
+            prices[after, :known], prices[after, known:] = self.prices[before], np.nan
+            ages[after, :known], ages[after, known:] = self.ages[before], _OLDEST
         self._ends, self.prices, self.ages = ends, prices, ages
