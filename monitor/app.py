@@ -59,6 +59,8 @@ class StartError(Exception):
 
 async def run(config: settings.Settings) -> int:
     """Run until SIGTERM or Ctrl-C. Returns the exit code: 0 after an orderly end, 2 where it could not go on."""
+    for secret in config.secrets():
+        logs.SECRETS.add(secret)
     as_text = config.log.format == "console" or (config.log.format == "auto" and sys.stderr.isatty())
     logs.configure(LogFormat.TEXT if as_text else LogFormat.JSON, getattr(logging, config.log.level.upper()))
     stop, failed = asyncio.Event(), False
@@ -90,7 +92,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
     url = config.store.url.get_secret_value()
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(url, config.store.data_dir))
-        await store.acquire(f"{socket.gethostname()}:{os.getpid()}")
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        await store.acquire(owner)
         senders = {name: _receiver(receiver) for name, receiver in config.receivers.items()}
         for sender in senders.values():
             stack.push_async_callback(sender.close)
@@ -131,13 +134,14 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             follows_wall=follows_wall,
             max_pending_bytes=_PENDING_BYTES,
             zone=_ZONE,
+            owner=owner,
         )
         daemon = Daemon(parts)
         token = config.web.token.get_secret_value() if config.web.token else None
         web = WebServer(create_app(daemon, token), config.web.host, config.web.port)
         _LOG.info(
             "started",
-            page=f"http://{config.web.listen}",
+            page=f"http://{config.web.listen.rpartition(':')[0]}:{web.port}",
             rules=len(ruleset.alerts),
             instruments=len(engine.requirements.instruments),
             journal_entries=recovered.entries,

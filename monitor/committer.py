@@ -9,19 +9,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from monitor import clock
 from monitor.pipeline import Result
-from monitor.store.base import Checkpoint, LeaseLost, Store, StoreError, StoreRefused, StoreUnavailable
+from monitor.store.base import (
+    Checkpoint,
+    Commit,
+    LeaseLost,
+    Store,
+    StoreError,
+    StoreRefused,
+    StoreRewound,
+    StoreUnavailable,
+)
 
 _LOG = structlog.get_logger(__name__)
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _AT_ONCE: Final = 64
+_RECENT_BYTES: Final = 32 * 2**20
+"""Of commits kept after they were written, for a server that loses the end of what it had acknowledged."""
 
 Item = Result | Checkpoint
 
@@ -30,7 +42,8 @@ class Committer:
     """An ordered, byte-bounded queue in front of :meth:`Store.commit`.
 
     `on_done(results, seconds)` is told of each group that became durable; `on_trouble(text)` of a store that does not
-    take writes, and with None once it does again.
+    take writes, and with None once it does again. `owner` signs the lease; `instances()` gives every alert instance as
+    it is stored: both are wanted when the server has lost data it had acknowledged, and is given again what it lacks.
     """
 
     def __init__(
@@ -38,6 +51,8 @@ class Committer:
         store: Store,
         *,
         max_bytes: int,
+        owner: str,
+        instances: Callable[[], Awaitable[Mapping[str, bytes]]],
         on_done: Callable[[list[Result], float], None],
         on_trouble: Callable[[str | None], None],
     ) -> None:
@@ -46,7 +61,10 @@ class Committer:
         self._queue: deque[Item] = deque()
         self._bytes = 0
         self._changed = asyncio.Condition()
+        self._owner, self._instances = owner, instances
         self._in_trouble = False
+        self._recent: deque[Commit] = deque()
+        self._recent_bytes = 0
 
     @property
     def waiting_bytes(self) -> int:
@@ -101,15 +119,41 @@ class Committer:
                     await self._store.save_checkpoint(group)
                 else:
                     await self._store.commit([r.commit for r in group])
+            except StoreRewound as error:
+                _LOG.error("the store has lost data; writing again what it lacks", error=str(error))
+                await self._write_again()
+                continue
             except LeaseLost:
                 raise
             except (StoreUnavailable, StoreRefused) as error:
                 self._trouble(error)
             else:
                 self._trouble(None)
+                self._remember(group)
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _remember(self, group: list[Result] | Checkpoint) -> None:
+        """Keep what was written of late, for a server that loses it."""
+        for result in group if isinstance(group, list) else ():
+            self._recent.append(result.commit)
+            self._recent_bytes += result.commit.size
+        while self._recent_bytes > _RECENT_BYTES:
+            self._recent_bytes -= self._recent.popleft().size
+
+    async def _write_again(self) -> None:
+        """Take the lease anew and repeat the commits that the server lacks, the first with all alert instances."""
+        try:
+            await self._store.acquire(self._owner)
+            last = await self._store.last_journal_id()
+            missing = [c for c in self._recent if last is None or c.entry.id > last]
+            if missing:
+                whole = {**await self._instances(), **missing[0].instances}
+                await self._store.commit([replace(missing[0], instances=whole), *missing[1:]])
+        except (StoreUnavailable, StoreRefused, StoreRewound) as error:
+            self._trouble(error)
+            await asyncio.sleep(_FIRST_PAUSE)
 
     def _trouble(self, error: StoreError | None) -> None:
         if error is not None and not self._in_trouble:

@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from connectors.backlog import Backlog
-from monitor import clock
+from monitor import clock, queries
 from monitor.committer import Committer
 from monitor.compute import ComputeThread
 from monitor.feeds import Feeds
 from monitor.health import FEED_DOWN, RULES_INVALID, STORE_DOWN, HealthBoard
 from monitor.liveness import Liveness
-from monitor.metrics import Metrics
+from monitor.metrics import Metrics, Step
 from monitor.notify.outbox import Notifier
 from monitor.pipeline import Pipeline, Result
 from monitor.rule_files import watch
@@ -72,6 +72,7 @@ class Parts:
     follows_wall: bool
     max_pending_bytes: int
     zone: ZoneInfo
+    owner: str
 
 
 class Daemon:
@@ -87,6 +88,8 @@ class Daemon:
         self.committer = Committer(
             parts.store,
             max_bytes=parts.max_pending_bytes,
+            owner=parts.owner,
+            instances=lambda: parts.compute.run(Pipeline.stored_instances),
             on_done=self._committed,
             on_trouble=self._store_trouble,
         )
@@ -116,6 +119,9 @@ class Daemon:
             results: list[Result] = await self.compute.run(call, *args)
             for result in results:
                 await self.committer.put(result)
+            while await self.compute.run(lambda p: p.waiting):
+                for result in await self.compute.run(Pipeline.process, (), clock.wall_ns()):
+                    await self.committer.put(result)
 
     async def adopt(self, records: Sequence[InstanceRecord]) -> None:
         """Take up the stored instances; what became of edited rules while no daemon ran is told now."""
@@ -136,6 +142,7 @@ class Daemon:
             await self._checkpoint()
             try:
                 await self._expire()
+                self._metrics.observe_store(self.committer.waiting_bytes, *await self.store.outbox_depth())
             except StoreError as error:
                 _LOG.warning("expired data stays in the store until the next checkpoint", error=str(error))
 
@@ -162,6 +169,10 @@ class Daemon:
                 else:
                     self._health.clear(FEED_DOWN, labels=about)
             self._metrics.observe_feeds([feed.figures for feed in states], self._backlog.bytes)
+            summary = await self.compute.run(queries.summary)
+            kinds = {"alert": summary["rules"], "record": len(await self.compute.run(queries.records))}
+            self._metrics.observe_state(summary["states"], kinds, summary["state_bytes"])
+            self._metrics.observe_lags(await self.compute.run(_lags, clock.wall_ns()))
             self._metrics.observe_filtered(
                 await self.compute.run(lambda p: {(f, str(c)): n for (f, c), n in p.truth.rejects.counts.items()})
             )
@@ -191,10 +202,12 @@ class Daemon:
             _LOG.warning("rules", problem=diagnostic.render())
         if loaded.ruleset is None:
             self._rule_errors = [d.render() for d in loaded.diagnostics]
+            self._metrics.reloads.labels("refused").inc()
             self._health.raise_(RULES_INVALID, self._rule_errors[0].splitlines()[0], at_once=True)
             return self._rule_errors
         self._rule_errors = []
         self._health.clear(RULES_INVALID)
+        self._metrics.reloads.labels("applied").inc()
         await self._in_turn(Pipeline.reload, loaded.ruleset, clock.wall_ns())
         await self._feeds.want(await self.compute.run(lambda p: p.engine.requirements.instruments))
         _LOG.info("rules loaded", alerts=len(loaded.ruleset.alerts), records=len(loaded.ruleset.records))
@@ -205,8 +218,13 @@ class Daemon:
     def _committed(self, results: list[Result], seconds: float) -> None:
         now = clock.wall_ns()
         self.events.transitions(t["transition"] for r in results for t in r.commit.transitions)
-        self._metrics.committed(seconds, [(now - r.received_at) / _SECOND for r in results if r.received_at])
+        steps = [r for r in results if r.rows]
+        self._metrics.committed(
+            seconds,
+            (Step(r.rows, r.apply_seconds, r.evaluation_seconds, (now - r.received_at) / _SECOND) for r in steps),
+        )
         for transition in (t for r in results for t in r.transitions):
+            self._metrics.transition(transition.alert, str(transition.new))
             _LOG.info(
                 "transition",
                 alert=transition.alert,
@@ -239,3 +257,8 @@ class Daemon:
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """All figures as text, and its content type, for who accepts that."""
         return self._metrics.expose(accept)
+
+
+def _lags(pipeline: Pipeline, wall_ns: int) -> dict[str, float]:
+    """Seconds by which each feed's newest event is behind the machine's clock."""
+    return {feed: (wall_ns - newest) / _SECOND for feed, newest in pipeline.truth.watermarks().items()}

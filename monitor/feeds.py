@@ -17,10 +17,12 @@ from connectors.backlog import Backlog
 from connectors.batch import Batch
 from connectors.capture import Capture
 from connectors.feed import FeedStatus
+from connectors.replay import Replay
 from connectors.simulator import DEMO_QUIET_SPEED, DEMO_SPEED, Exchange, ExchangeOptions, Session, great_rotation
 from connectors.supervisor import Supervisor
 from monitor import clock, settings
 from monitor.calendar import TradingCalendar
+from monitor.data_files import batches, read
 from monitor.liveness import Liveness
 from monitor.metrics import FeedFigures
 from monitor.notify.values import utc
@@ -184,6 +186,49 @@ class Simulated:
             return self._connection.state()
         figures = FeedFigures(name=self.name, status=FeedStatus.CONNECTING)
         return FeedState(figures, "starting", stopped=False, details={"name": self.name, "status": "connecting"})
+
+
+class Replayed:
+    """A data file, played in event time."""
+
+    def __init__(self, config: settings.ReplayFeed, name: str, backlog: Backlog, calendar: TradingCalendar) -> None:
+        """Raises DataFileError for a file that cannot be read."""
+        self.name = name
+        self._backlog = backlog
+        self._replay = Replay(
+            name,
+            batches([read(config.data)], calendar),
+            backlog.put,
+            speed=config.speed,
+            now_ns=clock.wall_ns,
+            monotonic=clock.monotonic,
+        )
+
+    async def run(self) -> None:
+        """Play the file to its end."""
+        await self._replay.run()
+
+    async def want(self, symbols: Collection[str]) -> None:
+        """Everything in the file is played, whatever is wanted."""
+
+    def history(self) -> None:
+        """It brings none."""
+
+    def state(self) -> FeedState:
+        """How far it has come; its end is no trouble."""
+        replay = self._replay
+        rows = {"rows": replay.rows}
+        figures = FeedFigures(
+            name=self.name, status=replay.status, conflated=self._backlog.conflated[self.name], rows=rows
+        )
+        details = {
+            "name": self.name,
+            "status": str(replay.status),
+            "rows": rows,
+            "conflated": figures.conflated,
+            "at": utc(replay.event_time) if replay.event_time else None,
+        }
+        return FeedState(figures, "", stopped=False, details=details)
 
 
 class Feeds:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -20,7 +21,6 @@ from monitor.health import STORE_DOWN
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_SEND_SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _FEED_STATUSES: Final = tuple(FeedStatus)
 _ALERT_STATES: Final = ("pending", "firing", "recovering")
 
@@ -38,12 +38,23 @@ class FeedFigures:
     rejected: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One micro-batch, from frames to the store; `latency`: seconds from its oldest frame until it was durable."""
+
+    rows: int
+    apply_seconds: float
+    evaluation_seconds: float
+    latency: float
+
+
 class Metrics:
     """Every figure of the daemon; see each one's help text for its unit and labels."""
 
     def __init__(self) -> None:
         self.registry = r = CollectorRegistry()
         self.build = Info("rotation_build", "Version of the program.", registry=r)
+        self.build.info({"version": version("rotation-monitor")})
 
         self.frames = Counter("rotation_frames", "Frames received.", ["feed"], registry=r)
         self.rows = Counter("rotation_rows", "Rows of market data received.", ["feed", "kind"], registry=r)
@@ -67,7 +78,10 @@ class Metrics:
             "rotation_feed_reconnects", "Connections of a feed begun after the first.", ["feed"], registry=r
         )
         self.feed_lag = Gauge(
-            "rotation_feed_lag_seconds", "Receipt minus event time of a feed's newest row.", ["feed"], registry=r
+            "rotation_feed_lag_seconds",
+            "The machine's clock minus the event time of a feed's newest row.",
+            ["feed"],
+            registry=r,
         )
 
         self.batches = Counter("rotation_batches", "Micro-batches applied.", registry=r)
@@ -96,12 +110,7 @@ class Metrics:
             "rotation_uncommitted_bytes", "Steps waiting to be written to the store.", registry=r
         )
         self.store_up = Gauge("rotation_store_up", "1 while the store answers.", registry=r)
-        self.checkpoint_seconds = Histogram(
-            "rotation_checkpoint_seconds", "Writing a checkpoint.", buckets=_SECONDS, registry=r
-        )
         self.state_bytes = Gauge("rotation_state_bytes", "Memory of the rolling state.", registry=r)
-        self.instruments = Gauge("rotation_instruments", "Instruments in the state.", registry=r)
-
         self.rules = Gauge("rotation_rules", "Rules in force, by kind (alert, record).", ["kind"], registry=r)
         self.reloads = Counter(
             "rotation_reloads", "Reloads of rules, by outcome (applied, refused).", ["outcome"], registry=r
@@ -121,13 +130,6 @@ class Metrics:
             "rotation_notifications",
             "Attempts and ends of notifications: delivered, failed, refused, dead, skipped.",
             ["receiver", "outcome"],
-            registry=r,
-        )
-        self.send_seconds = Histogram(
-            "rotation_notification_seconds",
-            "From a notification's commit to its delivery.",
-            ["receiver"],
-            buckets=_SEND_SECONDS,
             registry=r,
         )
         self.outbox_depth = Gauge(
@@ -155,17 +157,43 @@ class Metrics:
             for cause, total in feed.rejected.items():
                 self._advance(self.rejected, total, feed.name, cause)
 
+    def observe_lags(self, seconds: Mapping[str, float]) -> None:
+        """Take over how far behind the machine's clock each feed is."""
+        for feed, lag in seconds.items():
+            self.feed_lag.labels(feed).set(lag)
+
     def observe_filtered(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Take over the truth filter's totals, by feed and cause."""
         for (feed, cause), total in counts.items():
             self._advance(self.filtered, total, feed, str(cause))
 
-    def committed(self, seconds: float, latencies: Iterable[float]) -> None:
-        """A write to the store took `seconds`; `latencies`: for each batch in it, seconds since its frames arrived."""
+    def committed(self, seconds: float, steps: Iterable[Step]) -> None:
+        """A write to the store took `seconds` and made `steps` durable."""
         self.commit_seconds.observe(seconds)
-        for latency in latencies:
+        for step in steps:
             self.batches.inc()
-            self.frame_to_outbox_seconds.observe(max(0.0, latency))
+            self.batch_rows.observe(step.rows)
+            self.apply_seconds.observe(step.apply_seconds)
+            self.evaluation_seconds.observe(step.evaluation_seconds)
+            self.frame_to_outbox_seconds.observe(max(0.0, step.latency))
+
+    def observe_state(self, alerts: Mapping[str, int], rules: Mapping[str, int], state_bytes: int) -> None:
+        """Take over where alert instances and rules stand."""
+        for state in _ALERT_STATES:
+            self.alerts.labels(state).set(alerts.get(state, 0))
+        for kind, count in rules.items():
+            self.rules.labels(kind).set(count)
+        self.state_bytes.set(state_bytes)
+
+    def observe_store(self, uncommitted_bytes: int, waiting: int, dead: int) -> None:
+        """Take over what waits for the store, and in it for the receivers."""
+        self.uncommitted_bytes.set(uncommitted_bytes)
+        self.outbox_depth.labels("waiting").set(waiting)
+        self.outbox_depth.labels("dead").set(dead)
+
+    def transition(self, alert: str, state: str) -> None:
+        """Count a transition that became durable."""
+        self.transitions.labels(alert, state).inc()
 
     def notification(self, receiver: str, outcome: str) -> None:
         """Count an attempt or an end; fits the notifier's `on_outcome`."""

@@ -7,15 +7,17 @@ again.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 import polars as pl
 
 from connectors.batch import Batch
-from monitor import journal
+from monitor import clock, journal
 from monitor.ingest import CleanBatch, Cutter, TruthFilter
 from monitor.notify.compose import compose, plain_evidence
 from monitor.notify.message import Notification
@@ -25,7 +27,9 @@ from rules.engine import Engine, Evaluation
 from rules.ruleset import RuleSet
 from rules.transition import InstanceRecord, Transition
 
-SECOND = 1_000_000_000
+SECOND: Final = 1_000_000_000
+_AT_ONCE: Final = 16
+"""Pieces evaluated in one call: the compute thread is free for others every few dozen milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,9 @@ class Result:
     commit: Commit
     transitions: tuple[Transition, ...]
     received_at: int
+    rows: int = 0
+    apply_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class Pipeline:
         self._cutter, self._routing, self._follows_wall = cutter, routing, follows_wall
         self._last_id = last_id or JournalId(0, 0)
         self._on_template_error = on_template_error
+        self._pieces: deque[CleanBatch] = deque()
         self._received_at = 0
         self._seen_at = 0
         self._quoted_at = 0
@@ -76,15 +84,25 @@ class Pipeline:
     # --- data -----------------------------------------------------------------------------------------------
 
     def process(self, batches: Sequence[Batch], wall_ns: int) -> list[Result]:
-        """Take in what the feeds said; one result a piece, in order. `wall_ns`: now, UTC."""
+        """Take in what the feeds said; one result a piece, in order. `wall_ns`: now, UTC.
+
+        A call does a bounded number of pieces; while :attr:`waiting`, call again, without batches.
+        """
         clean = [self.truth.clean(b, wall_ns if self._follows_wall else None) for b in batches]
         self._received_at = min((b.received_at for b in batches), default=self._received_at)
         self._seen_at = wall_ns
-        return [self._step(piece, wall_ns) for piece in self._cutter.cut(clean)]
+        self._pieces.extend(self._cutter.cut(clean))
+        return self._steps(wall_ns)
 
     def flush(self, wall_ns: int) -> list[Result]:
         """Take in the instant that was held back for the rest of it."""
-        return [self._step(piece, wall_ns) for piece in self._cutter.flush()]
+        self._pieces.extend(self._cutter.flush())
+        return self._steps(wall_ns)
+
+    @property
+    def waiting(self) -> int:
+        """Pieces that are cut and not yet evaluated."""
+        return len(self._pieces)
 
     @property
     def held(self) -> int:
@@ -100,11 +118,17 @@ class Pipeline:
         self._seen_at = self._received_at = wall_ns
         return [self._step(CleanBatch(event_time=now), wall_ns)] if now > self.state.now else []
 
+    def _steps(self, wall_ns: int) -> list[Result]:
+        return [self._step(self._pieces.popleft(), wall_ns) for _ in range(min(_AT_ONCE, len(self._pieces)))]
+
     def _step(self, piece: CleanBatch, wall_ns: int) -> Result:
+        began = clock.monotonic()
         self.state.apply(piece, max(piece.event_time, self.state.now))
+        applied = clock.monotonic()
         evaluation = self.engine.evaluate(self.state.view(self.engine.requirements.instruments))
-        fields = journal.encode(piece, self.state.now)
-        return self._result(fields, evaluation, wall_ns)
+        evaluated = clock.monotonic()
+        result = self._result(journal.encode(piece, self.state.now), evaluation, wall_ns)
+        return replace(result, rows=piece.rows, apply_seconds=applied - began, evaluation_seconds=evaluated - applied)
 
     def _result(self, fields: Mapping[str, bytes], evaluation: Evaluation, wall_ns: int) -> Result:
         notes = [n for t in evaluation.transitions for n in self._tell(t)]
@@ -153,6 +177,11 @@ class Pipeline:
         if not (evaluation.transitions or evaluation.records):
             return []
         return [self._result(journal.encode(CleanBatch(), self.state.now), evaluation, wall_ns)]
+
+    def stored_instances(self) -> dict[str, bytes]:
+        """Every alert instance as it is stored."""
+        table = self.engine.instances
+        return {r.field: encode_record(r) for r in map(table.record, range(len(table.rows)))}
 
     def checkpoint(self) -> Checkpoint:
         """The rolling frames after the last result, and the bars that closed since the last checkpoint."""

@@ -76,6 +76,10 @@ class TruthFilter:
         """The newest event time of a feed, UTC nanoseconds."""
         return self._watermarks.get(feed)
 
+    def watermarks(self) -> dict[str, int]:
+        """The newest event time of every feed, UTC nanoseconds."""
+        return dict(self._watermarks)
+
     def clean(self, batch: Batch, now_ns: int | None = None) -> CleanBatch:
         """What is true of `batch`, and prints held before that it confirms.
 

@@ -7,6 +7,7 @@ written until :func:`monitor.settings.load_settings` makes them absolute, relati
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -32,6 +33,9 @@ _CALENDARS: Final = frozenset(
     {"always", "XNYS", "XNAS", "XLON", "XETR", "XPAR", "XAMS", "XSWX", "XTKS", "XHKG", "XTSE", "XASX"}
 )
 """Names that need no looking up."""
+
+EMBEDDED: Final = "embedded"
+"""The store's word for a server of its own."""
 
 CONSOLE: Final = "console"
 """The receiver there is where none is configured."""
@@ -81,13 +85,13 @@ class StoreSettings(Model):
     @property
     def embedded(self) -> bool:
         """Whether the daemon starts its own server."""
-        return self.url.get_secret_value() == "embedded"
+        return self.url.get_secret_value() == EMBEDDED
 
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: SecretStr) -> SecretStr:
         text = url.get_secret_value()
-        if text == "embedded" or text.startswith(("redis://", "rediss://", "unix://")):
+        if text == EMBEDDED or text.startswith(("redis://", "rediss://", "unix://")):
             return url
         scheme = text.partition("://")[0] if "://" in text else ""
         if scheme == "redis+cluster":
@@ -296,3 +300,22 @@ class Settings(Model):
     def told(self) -> tuple[str, ...]:
         """Names of the receivers that are told unless a rule says otherwise."""
         return self.route.receiver if self.route else tuple(self.receivers)
+
+    def secrets(self) -> list[str]:
+        """Every secret text, for masking in logs; the word for the embedded store is none."""
+        return [text for secret in _secrets(self) if (text := secret.get_secret_value()) != EMBEDDED]
+
+
+def _secrets(value: object) -> Iterator[SecretStr]:
+    """Every secret in a model, however deep."""
+    if isinstance(value, SecretStr):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _secrets(each)
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _secrets(each)

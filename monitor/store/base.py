@@ -33,10 +33,10 @@ class LeaseLost(StoreError):
 
 
 class StoreRewound(LeaseLost):
-    """The server no longer has what it had acknowledged (restarted without its data, or from an older copy): stop.
+    """The server no longer has what it had acknowledged (restarted without its data, or from an older copy).
 
-    A restart of the monitor decides again from what the server still has. It counts as a lost lease because nothing
-    that this process may still write fits any more.
+    It counts as a lost lease: nothing may be written before :meth:`Store.acquire`, and what is missing since
+    :meth:`Store.last_journal_id` has to be written again.
     """
 
 
@@ -44,7 +44,7 @@ class StoreRefused(StoreError):
     """The server refused a command for good; the message is its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class JournalId:
     """A journal position, ordered; the stream id ``{ms}-{sequence}``.
 

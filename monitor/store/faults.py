@@ -60,7 +60,9 @@ def _refusal(fault: RedisError, where: str) -> StoreError:
     # The driver cuts off the codes it knows; inside a script, servers before 7 put theirs into the middle of the text.
     code = fault.status_code or text.partition(" ")[0]
     if code == "LEASELOST":
-        return LeaseLost(f"{where}: {text.removeprefix('LEASELOST ')}")
+        # A lease that is gone was not taken by anybody: the server has lost it, with whatever else.
+        lost = StoreRewound if "the lease is gone" in text else LeaseLost
+        return lost(f"{where}: {text.removeprefix('LEASELOST ')}")
     if code == "GAP":
         return StoreRewound(f"{where}: {text.removeprefix('GAP ')}")
     if code not in PASSING | _LASTING and (inner := _CODE.search(text)):

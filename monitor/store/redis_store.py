@@ -78,7 +78,7 @@ class RedisStore:
     async def acquire(self, owner: str) -> int:
         """Take the lease from whoever holds it; the new epoch."""
         epoch = int(await self._server.call(_ACQUIRE, Call([self._keys.leader], [owner])))
-        self._lease = f"{epoch}:{owner}"
+        self._lease, self._acknowledged = f"{epoch}:{owner}", None
         return epoch
 
     # Commits and the journal
