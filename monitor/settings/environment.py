@@ -1,6 +1,6 @@
 """Every key as an environment variable: ``ROTATION_LATENESS=1m``, ``ROTATION_FEEDS__IEX__KEY=...``.
 
-``__`` goes one level down; the value is read as YAML. A name that stands in the file is found whatever its case, ``_``
+``__`` goes one level down; lists and mappings are written as in YAML. A name that stands in the file is found whatever its case, ``_``
 also standing for ``-`` and ``.``; a new one is in lower case.
 """
 
@@ -57,12 +57,6 @@ def overlay(tree: dict[str, Any], env: Mapping[str, str]) -> Overlay:
 
 
 def _put(result: Overlay, variable: str, words: list[str], text: str) -> None:
-    try:
-        read = document.load(text, FILE)
-    except document.DocumentError as error:
-        reason = error.diagnostics[0].message
-        result.diagnostics.append(Diagnostic(FILE, 0, 0, Level.ERROR, f"{variable}: {reason}"))
-        return
     at: dict[str, Any] = result.tree
     path: tuple[Key, ...] = ()
     for word in words[:-1]:
@@ -72,8 +66,20 @@ def _put(result: Overlay, variable: str, words: list[str], text: str) -> None:
             below = at[str(path[-1])] = {}
         at = below
     path = (*path, _key(words[-1], path, at))
-    at[str(path[-1])] = plain_tree(read.root)
+    at[str(path[-1])] = _value(text)
     result.origins[path] = variable
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - whatever stands in the variable
+    """Lists and mappings are read as YAML; anything else is text as it is: a password may have `: ` or ` #` in it."""
+    if not text.strip():
+        return None
+    if not text.lstrip().startswith(("[", "{")):
+        return text
+    try:
+        return plain_tree(document.load(text, FILE).root)
+    except document.DocumentError:
+        return text  # such as [::1]:8600
 
 
 def _key(word: str, above: tuple[Key, ...], siblings: Mapping[str, Any]) -> str:
