@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -77,7 +77,7 @@ class EventStream:
             for listener in self._listeners:
                 listener.end()
 
-    def subscribe(self) -> AsyncIterator[bytes]:
+    def subscribe(self) -> AsyncGenerator[bytes, None]:
         """A new listener's events as bytes of ``text/event-stream``, until :meth:`run` ends or the iterator is closed.
 
         It listens from its first iteration on. Raises TooManyListeners.
@@ -86,7 +86,7 @@ class EventStream:
             raise TooManyListeners(f"{MOST_LISTENERS} programs listen already; try again later")
         return self._events()
 
-    async def _events(self) -> AsyncIterator[bytes]:
+    async def _events(self) -> AsyncGenerator[bytes, None]:
         listener = _Listener()
         if self._closed:
             return

@@ -1,5 +1,8 @@
 // The desk's view: draws what the event stream sends, and asks the API for the rest.
 
+import { ask, eventsOf, get } from "./api.js";
+import { FEED_MARKS, MARKS, RANK, clock, compared, counted, named, setZone, shown, signed, span, when } from "./words.js";
+
 const SHOWN = 60; // transitions kept on the page
 const POINTS = 240; // of a sparkline; when full, every other one goes, so that it still reaches back to the start
 const SILENCE = 20_000; // ms without a byte (a heartbeat comes every 15 s) after which the line counts as dead
@@ -22,6 +25,13 @@ function el(name, attributes = {}, ...children) {
     else if (value !== false && value !== null) node.setAttribute(key, value === true ? "" : value);
   }
   node.append(...children);
+  return node;
+}
+
+/** Let what has just come stand out for a moment. */
+function arrive(node) {
+  node.classList.add("new");
+  node.addEventListener("animationend", () => node.classList.remove("new"), { once: true });
   return node;
 }
 
@@ -50,138 +60,7 @@ function list(parent, items, keyOf, make, update) {
   for (const node of old.values()) node.remove();
 }
 
-// --- words ----------------------------------------------------------------------------------------------------------
-
-const MARKS = { critical: "▲", warning: "◆", info: "●" };
-const FEED_MARKS = { live: "●", connecting: "◌", silent: "◐", "backing off": "▲", stopped: "■" };
-const RANK = { critical: 0, warning: 1, info: 2 };
-const HOLDS = {
-  "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b,
-  "==": (a, b) => a === b, "!=": (a, b) => a !== b,
-};
-
-function trimmed(number, digits) {
-  const text = number.toFixed(digits);
-  const short = text.includes(".") ? text.replace(/\.?0+$/, "") : text;
-  return (short === "-0" ? "0" : short).replace("-", "−");
-}
-
-/** A value by its type, as the notifications write it; `like`: a value of the same sentence whose unit it shares. */
-function shown(value, type, like = 0) {
-  if (typeof value === "string") return value;
-  if (value === null || value === undefined) return "unknown";
-  if (type === "condition") return value ? "true" : "false";
-  if (type === "ratio") {
-    const inPercent = Math.max(Math.abs(value), Math.abs(like || 0)) >= 0.1;
-    return inPercent ? `${trimmed(value * 100, 2)}%` : `${trimmed(value * 1e4, 1)}bp`;
-  }
-  if (type === "price") return value.toFixed(4).replace(/0{1,2}$/, "");
-  if (type === "count" || type === "volume") return Math.round(value).toLocaleString("en-US");
-  if (type === "duration") return span(value / 1e9);
-  return trimmed(value, 2);
-}
-
-/** The same with its sign, for series, where the side of zero is the message. */
-const signed = (value, type) => (["ratio", "score"].includes(type) && value > 0 ? "+" : "") + shown(value, type);
-
-/** Seconds in their two largest units: `14m`, `2h 5m`. */
-function span(seconds) {
-  let rest = Math.abs(Math.trunc(seconds));
-  const parts = [];
-  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]]) {
-    if (rest >= size) parts.push(`${Math.floor(rest / size)}${unit}`);
-    else if (parts.length) parts.push("");
-    rest %= size;
-  }
-  return parts.slice(0, 2).filter(Boolean).join(" ") || "0s";
-}
-
-const counted = (counts, words = Object.keys(counts)) =>
-  words.filter((word) => counts[word]).map((word) => `${counts[word]} ${word}`).join(", ");
-const named = (alert) => (alert.member ? `${alert.alert} [${alert.member}]` : alert.alert);
-
-let zone = "UTC";
-const formats = new Map();
-
-/** A moment on the exchange's clock (or in `where`), as `{date, time, zone}`. */
-function clock(moment, where = zone) {
-  if (!formats.has(where)) {
-    formats.set(where, new Intl.DateTimeFormat("en-US", {
-      timeZone: where, hourCycle: "h23", weekday: "short", day: "numeric", month: "short", year: "numeric",
-      hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
-    }));
-  }
-  const part = Object.fromEntries(formats.get(where).formatToParts(new Date(moment)).map((p) => [p.type, p.value]));
-  return {
-    day: `${part.weekday} ${part.day} ${part.month}`,
-    date: `${part.weekday} ${part.day} ${part.month} ${part.year}`,
-    time: `${part.hour}:${part.minute}:${part.second}`,
-    zone: part.timeZoneName,
-  };
-}
-
-/** The time, with its day where that is not the day of `now`. */
-function when(moment, now) {
-  const then = clock(moment);
-  return now && clock(now).date === then.date ? then.time : `${then.day} ${then.time}`;
-}
-
-// --- the API --------------------------------------------------------------------------------------------------------
-
-let asking = null;
-
-/** Ask for the token once, however many requests were refused. */
-function askForToken() {
-  asking ??= new Promise((given) => {
-    const dialog = at("token");
-    if (sessionStorage.getItem("token")) say(at("token-said"), "That token was refused.");
-    sessionStorage.removeItem("token");
-    at("token-input").value = "";
-    dialog.addEventListener("close", () => {
-      sessionStorage.setItem("token", at("token-input").value);
-      asking = null;
-      given();
-    }, { once: true });
-    dialog.showModal();
-  });
-  return asking;
-}
-
-/** The token as header text: headers carry bytes, so other letters go as their UTF-8. */
-const bearer = (token) => `Bearer ${String.fromCharCode(...new TextEncoder().encode(token))}`;
-
-async function ask(path, options = {}) {
-  for (;;) {
-    const token = sessionStorage.getItem("token");
-    const response = await fetch(path, { ...options, headers: token ? { Authorization: bearer(token) } : {} });
-    if (response.status === 401) {
-      if (token === sessionStorage.getItem("token")) await askForToken();
-      continue;
-    }
-    if (!response.ok) throw new Error((await response.json().catch(() => ({}))).detail ?? `status ${response.status}`);
-    return response;
-  }
-}
-
-const get = async (path) => (await ask(path)).json();
-
-/** The events of a response, as [name, data]; comments are passed over. */
-async function* eventsOf(response, onBytes) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    onBytes();
-    text += value;
-    const blocks = text.split("\n\n");
-    text = blocks.pop();
-    for (const block of blocks) {
-      const [, name, data] = /^event: (.*)\ndata: (.*)$/.exec(block) ?? [];
-      if (name) yield [name, JSON.parse(data)];
-    }
-  }
-}
+// --- the event stream ------------------------------------------------------------------------------------------------
 
 let seen = 0; // when the last snapshot came, by the browser's monotonic clock
 let listening = false;
@@ -228,7 +107,7 @@ function drawLine() {
 
 function drawSnapshot({ status, alerts, records }) {
   seen = performance.now();
-  zone = status.zone;
+  setZone(status.zone);
   now = status.at;
   drawHead(status);
   drawAlerts(alerts, status.states);
@@ -260,7 +139,7 @@ const order = (a) => [a.state === "pending" ? 1 : 0, RANK[a.severity] ?? 3];
 function drawAlerts(alerts, states) {
   const sorted = alerts.toSorted((a, b) => order(a)[0] - order(b)[0] || order(a)[1] - order(b)[1]
     || (b.since ?? "").localeCompare(a.since ?? "") || named(a).localeCompare(named(b)));
-  list(at("alerts"), sorted, named, makeAlert, updateAlert);
+  list(at("alerts"), sorted, named, drawnAt ? (alert) => arrive(makeAlert(alert)) : makeAlert, updateAlert);
   const all = (states.firing ?? 0) + (states.recovering ?? 0) + (states.pending ?? 0);
   at("no-alerts").hidden = all > 0;
   document.querySelector(".alerts thead").hidden = all === 0;
@@ -271,39 +150,27 @@ function drawAlerts(alerts, states) {
 
 function makeAlert(alert) {
   const open = () => row.dataset.episode && showEpisode(row.dataset.episode);
-  const row = el("tr", { class: "new", onclick: open },
+  const row = el("tr", { onclick: open },
     el("td", {}, severity(alert.severity)),
-    el("td", {}, el("button", { class: "link", type: "button" }, named(alert))),
+    el("td", {}, el("button", { class: "link", type: "button" }, named(alert)), el("span", { class: "below" })),
     el("td"),
     el("td", {}, el("span", { class: "value" }), el("span", { class: "below" })),
-    el("td", {}, el("span"), el("span", { class: "below" })),
-    el("td", {}, el("code")));
+    el("td", {}, el("span"), " ", el("span", { class: "below" })));
   return row;
 }
 
 function updateAlert(row, alert) {
-  const [, name, state, value, since, episode] = row.children;
+  const [, name, state, value, since] = row.children;
   row.dataset.episode = alert.episode;
   row.classList.toggle("opens", alert.episode !== "");
   name.firstChild.disabled = alert.episode === "";
+  say(name.lastChild, alert.episode);
   say(state, alert.state, `state-${alert.state}`);
   const [figure, grounds] = compared(alert);
   say(value.firstChild, figure);
   say(value.lastChild, grounds);
   say(since.firstChild, alert.since ? when(alert.since, now) : "–");
   say(since.lastChild, alert.since && now ? `for ${span((Date.parse(now) - Date.parse(alert.since)) / 1000)}` : "");
-  say(episode.firstChild, alert.episode || "–");
-}
-
-/** The value against its threshold, and the expression it is of. */
-function compared({ value, value_type, threshold }) {
-  if (!threshold) return [shown(value, value_type), ""];
-  const { expr, op, level, type } = threshold;
-  const holds = threshold.value === null || level === null || (HOLDS[op]?.(threshold.value, level) ?? true);
-  const limit = `${holds ? "" : "not "}${op} ${shown(level, type, threshold.value)}`;
-  const reached = shown(threshold.value, type, level);
-  if (value === threshold.value) return [`${reached} ${limit}`, expr];
-  return [shown(value, value_type), `${expr} = ${reached} ${limit}`];
 }
 
 // Named series
@@ -340,8 +207,8 @@ function drawSeries(records) {
     if (values.length === 0) return;
     const low = Math.min(...values);
     const high = Math.max(...values);
-    say(range.firstChild, `low ${signed(low, r.type)}`);
-    say(range.lastChild, `high ${signed(high, r.type)}`);
+    say(range.firstChild, `↓ ${signed(low, r.type)}`);
+    say(range.lastChild, `↑ ${signed(high, r.type)}`);
     drawSparkline(picture, points, low, high);
   });
 }
@@ -350,7 +217,7 @@ function makeTile(r) {
   return el("article", { class: "tile" },
     el("h3", {}, r.record), el("p"),
     el("svg:svg", { viewBox: "0 0 100 30", preserveAspectRatio: "none", "aria-hidden": "true" }),
-    el("p", { class: "span quiet" }, el("span"), el("span")));
+    el("p", { class: "span quiet" }, el("span", { title: "lowest" }), el("span", { title: "highest" })));
 }
 
 /** Gaps where the value was unknown; a dashed line at zero where zero is in sight. */
@@ -369,17 +236,26 @@ function drawSparkline(picture, points, low, high) {
 
 // Feeds, transitions, rules
 
+const feedSays = (feed) => `${FEED_MARKS[feed.status] ?? "○"} ${feed.status}`;
+const feedLooks = (feed) => (feed.status === "live" ? "good" : feed.status === "stopped" ? "critical" : "warning");
+
 function drawFeeds(feeds) {
-  list(at("feeds"), feeds, (f) => f.name, (f) => el("li", {}, el("strong", {}, f.name), " ", el("span"), el("span", { class: "below" })),
-    (node, f) => {
-      const [, status, below] = node.children;
-      say(status, `${FEED_MARKS[f.status] ?? "○"} ${f.status}`, f.status === "live" ? "mark good" : "mark warning");
-      const figures = ["frames", "reconnects", "conflated"].filter((k) => f[k]).map((k) => `${f[k].toLocaleString("en-US")} ${k}`);
-      const refused = Object.values(f.rejected ?? {}).reduce((a, b) => a + b, 0);
-      if (refused) figures.push(`${refused.toLocaleString("en-US")} unreadable`);
-      say(below, [...figures, ...(f.last_error ? [f.last_error] : [])].join(" · "));
-    });
+  at("no-feeds").hidden = feeds.length > 0;
+  list(at("feed-chips"), feeds, (f) => f.name, () => el("span", { class: "chip" }), (node, f) => {
+    const [mark, ...status] = feedSays(f).split(" ");
+    say(node, `${mark} ${f.name} ${status.join(" ")}`, `chip ${feedLooks(f)}`);
+  });
+  list(at("feeds"), feeds, (f) => f.name, makeFeed, (node, f) => {
+    const [, status, below] = node.children;
+    say(status, feedSays(f), `mark ${feedLooks(f)}`);
+    const counts = { ...f, unreadable: Object.values(f.rejected ?? {}).reduce((a, b) => a + b, 0) };
+    const figures = ["frames", "reconnects", "conflated", "unreadable"].filter((k) => counts[k])
+      .map((k) => `${counts[k].toLocaleString("en-US")} ${k}`);
+    say(below, [...figures, ...(f.last_error ? [f.last_error] : [])].join(" · "));
+  });
 }
+
+const makeFeed = (f) => el("li", {}, el("strong", {}, f.name), " ", el("span"), el("span", { class: "below" }));
 
 let moves = [];
 const moveKey = (t) => [t.at, t.alert, t.member, t.from, t.to].join("\n");
@@ -399,13 +275,17 @@ function takeTransition(t) {
 
 function drawTransitions(fresh) {
   at("no-transitions").hidden = moves.length > 0;
-  list(at("transitions"), moves, moveKey, (t) => el("li", { class: fresh ? "new" : "" },
-    el("span", { class: "when quiet" }, when(t.at, now)),
-    t.episode
-      ? el("button", { class: "link", type: "button", onclick: () => showEpisode(t.episode) }, named(t))
-      : el("strong", {}, named(t)),
+  list(at("transitions"), moves, moveKey, fresh ? (t) => arrive(makeTransition(t)) : makeTransition);
+}
+
+function makeTransition(t) {
+  const name = t.episode
+    ? el("button", { class: "link", type: "button", onclick: () => showEpisode(t.episode) }, named(t))
+    : el("strong", {}, named(t));
+  return el("li", {},
+    el("div", { class: "first" }, name, el("span", { class: "quiet" }, when(t.at, now))),
     el("span", { class: "below" }, el("span", { class: t.severity }, MARKS[t.severity] ?? ""),
-      ` ${t.from} → ${t.to}: ${t.reason}`, t.value === null ? "" : `, ${shown(t.value, t.value_type)}`)));
+      ` ${t.from} → ${t.to}: ${t.reason}`, t.value === null ? "" : `, ${shown(t.value, t.value_type)}`));
 }
 
 const lookAtRules = async () => drawRules(await get("/api/v1/rules"));
