@@ -217,7 +217,11 @@ def _restore_minutes(state: MarketState, floor: pl.DataFrame, frames: Iterable[p
     ring.reserve(state.kept_minutes + 2)
     kept_from = state.oldest_minute_end()
     floor_end = int(floor["end"][0]) if floor.height else 0
-    after = floor_end if 0 < floor_end <= kept_from else kept_from - 1
+    if 0 < floor_end <= kept_from:
+        after = floor_end
+    else:
+        # More is needed than there was: look back to the start of that session, for prices to carry forward.
+        after = state.calendar.close_ns(max(0, state.calendar.session_at(kept_from) - 1))
     placed = not floor_end
     for frame in frames:
         bars = _MinuteBars.of(state, frame)
@@ -229,8 +233,7 @@ def _restore_minutes(state: MarketState, floor: pl.DataFrame, frames: Iterable[p
         _put_bars(state, bars.pick(bars.ends != floor_end) if floor_end > after else bars)
     if not placed:
         _put_floor(state, floor_end, floor)
-    if len(ring):
-        _extend_to(state, np.array([], dtype=np.int64), state.minute_end - 1)
+    _extend_to(state, np.array([], dtype=np.int64), state.minute_end - 1)
     ring.fill()
     ring.expire(kept_from)
 
@@ -276,7 +279,10 @@ def _put_bars(state: MarketState, bars: _MinuteBars) -> None:
     ends = start + np.flatnonzero(present) * MINUTE
     _extend_to(state, ends, int(ends[-1]))
     slots = np.zeros(len(present), dtype=np.intp)
-    slots[present] = ring.slots_of(ends)
+    try:
+        slots[present] = ring.slots_of(ends)
+    except ValueError as error:
+        raise RestoreError(f"minute bars: {error}") from error
     cells = slots[minutes] * state.columns.width + bars.codes
     ring.prices.reshape(-1)[cells] = bars.closes
     ring.ages.reshape(-1)[cells] = bars.ages
@@ -285,10 +291,11 @@ def _put_bars(state: MarketState, bars: _MinuteBars) -> None:
 def _extend_to(state: MarketState, ends: Ints, upto: int) -> None:
     """Add rows for `ends` and for the grid minutes after the newest row, up to a time."""
     ring = state.minutes
+    if not len(ring):
+        ring.extend(ends[:1])
     if len(ring):
         newest = ring.end(ring.stop - 1)
         grid = state.calendar.minute_ends(
             state.calendar.minute_at(newest + 1), state.calendar.minute_at(max(upto, newest) + 1)
         )
-        ends = np.union1d(ends[ends > newest], grid)
-    ring.extend(ends)
+        ring.extend(np.union1d(ends[ends > newest], grid))

@@ -102,7 +102,7 @@ def test_times_outside_the_calendar_are_refused(nyse):
 
 
 def test_an_unknown_calendar_is_refused_with_the_known_ones():
-    with pytest.raises(CalendarError, match="no calendar 'NYSEE'; write `always` or one of .*XNYS"):
+    with pytest.raises(CalendarError, match=r"no calendar 'NYSEE'; write `always` or one of .*XNYS"):
         TradingCalendar("NYSEE")
 
 
