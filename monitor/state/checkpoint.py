@@ -174,21 +174,24 @@ def _instruments(index: SymbolIndex, columns: Columns, names: Iterable[str]) -> 
 
 def _cells(ring: PriceRing, rows: int, symbols: pl.Series) -> pl.DataFrame:
     """The oldest `rows` of a ring: what is known in the first, then what is not just the row before carried forward."""
-    parts = []
-    prices = np.full(len(symbols), np.nan)
-    ages: Ages = np.zeros(len(symbols), dtype=np.uint32)
+    width = len(symbols)
+    before, ages_before, end_before = np.full(width, np.nan), np.zeros(width, dtype=np.uint32), 0
+    ends, codes, prices, ages = [], [], [], []
     for row in range(ring.first, ring.first + rows):
-        end = ring.end(row)
-        now, age = ring.row(row)
-        now, age = now[: len(symbols)], age[: len(symbols)]
-        still = older(ages, end - ring.end(row - 1)) if row > ring.first else ages
-        changed = np.flatnonzero(~np.isnan(now) & ((now != prices) | (age != still)))
-        known = pl.DataFrame({"symbol": symbols.gather(changed), "price": now[changed], "age_ms": age[changed]})
-        if not len(changed):
-            known = pl.DataFrame({"symbol": [None], "price": [None], "age_ms": [None]})
-        parts.append(known.select(pl.lit(end).alias("end"), pl.all()).cast(_CELLS))
-        prices, ages = now, age
-    return pl.concat(parts) if parts else pl.DataFrame(schema=_CELLS)
+        end, (now, age) = ring.end(row), ring.row(row)
+        now, age = now[:width], age[:width]
+        changed = np.flatnonzero(~np.isnan(now) & ((now != before) | (age != older(ages_before, end - end_before))))
+        # A row in which nothing differs is marked by a cell without a symbol.
+        ends.append(np.full(max(1, len(changed)), end))
+        codes.append(changed if len(changed) else np.array([width]))
+        prices.append(now[changed] if len(changed) else np.array([np.nan]))
+        ages.append(age[changed] if len(changed) else np.zeros(1, dtype=np.uint32))
+        before, ages_before, end_before = now, age, end
+    if not ends:
+        return pl.DataFrame(schema=_CELLS)
+    columns = {"end": np.concatenate(ends), "price": np.concatenate(prices), "age_ms": np.concatenate(ages)}
+    named = symbols.extend_constant(None, 1).gather(np.concatenate(codes))
+    return pl.DataFrame({"symbol": named, **columns}).select(_CELLS.names()).cast(_CELLS)
 
 
 def _by_end(cells: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
