@@ -2,7 +2,8 @@
 
 from monitor.state.bars import MINUTE_BARS, SESSION_BARS
 from monitor.state.checkpoint import CHECKPOINT, MINUTE_COLUMNS, QUOTES, SESSION_COLUMNS, RestoreError
-from monitor.state.market import MarketData, MarketState, PriceSource
+from monitor.state.intake import PriceSource
+from monitor.state.market import MarketData, MarketState
 
 __all__ = [
     "CHECKPOINT",

@@ -97,7 +97,7 @@ def checkpoint_frames(state: MarketState) -> dict[str, pl.DataFrame]:
         "session": state.session,
         "open_end": state.open_end,
         "minute_end": state.minute_end,
-        "second_touched": state.second_touched,
+        "second_touched": state.intake.touched,
         "history_revision": state.history_revision,
         "first_session": state.sessions.first,
         "stop_session": state.sessions.stop,
@@ -145,7 +145,10 @@ def restore(
     for name in Columns.names():
         getattr(state.columns, name)[codes] = instruments[name].to_numpy()
     state.now, state.open_end, state.minute_end = row["now"], row["open_end"], row["minute_end"]
-    state.second_touched = bool(row["second_touched"])
+    state.intake.touched = bool(row["second_touched"])
+    if state.minute_end:
+        state.intake.minute_start = state.minute_end - MINUTE
+        state.intake.session_open = state.calendar.open_ns(state.session)
     state.history_revision = row["history_revision"]
     if state.minute_end:
         _restore_minutes(state, frames["minutes"], minute_bars)

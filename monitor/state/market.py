@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import Final, Protocol
 
 import numpy as np
@@ -21,9 +20,10 @@ import polars as pl
 from monitor.calendar import MINUTE, TradingCalendar
 from monitor.state.bars import BarLog, SessionHistory, session_history
 from monitor.state.checkpoint import checkpoint_frames, quotes_frame, restore
-from monitor.state.columns import FIRST_WIDTH, Codes, Columns, Floats, Ints
+from monitor.state.columns import FIRST_WIDTH, Codes, Columns
+from monitor.state.intake import Intake, PriceSource
 from monitor.state.ring import PriceRing
-from monitor.state.rows import Prints, Rows, cut, newest, numbers, times
+from monitor.state.rows import Rows, cut, numbers, times
 from monitor.state.sessions import SessionPrices
 from monitor.state.symbols import SymbolIndex
 from monitor.state.views import LiveView, Selection
@@ -33,14 +33,6 @@ SECOND: Final = 1_000_000_000
 
 FINE_SPAN: Final = 10 * MINUTE
 """Clock windows shorter than this are measured on an axis of seconds."""
-
-
-class PriceSource(StrEnum):
-    """What sets the price: trades where the instrument has them and quotes otherwise, or always one of the two."""
-
-    AUTO = "auto"
-    LAST = "last"
-    MID = "mid"
 
 
 class MarketData(Protocol):
@@ -82,20 +74,19 @@ class MarketState:
         record_bars: bool = True,
     ) -> None:
         self.calendar = calendar
-        self.price = PriceSource(price)
         self.stale_after_ns = stale_after_ns
         self.now = 0
         self.session = -1
         self.history_revision = 0
         self.index = SymbolIndex()
         self.columns = Columns()
+        self.intake = Intake(self.columns, PriceSource(price))
         self.sessions = SessionPrices(self.columns.width)
         self.minutes = PriceRing(MINUTE, self.columns.width)
         self.seconds: PriceRing | None = None
         self.bars = BarLog(calendar) if record_bars else None
         self.open_end = 0
         self.minute_end = 0
-        self.second_touched = False
         self._keep_sessions = sessions
         self._keep_since: dt.date | None = None
         self._keep_minutes = -(-clock_ns // MINUTE) + 2
@@ -112,6 +103,7 @@ class MarketState:
         if 0 < requirements.shortest_clock_ns < FINE_SPAN and self.seconds is None:
             self.seconds = PriceRing(SECOND, self.columns.width)
         self.codes(requirements.instruments)
+        self._selections.clear()
 
     @property
     def step(self) -> int:
@@ -135,9 +127,7 @@ class MarketState:
         for end, segment in cut((trades, bars, quotes), self.open_end, self.step):
             if any(map(len, segment)):
                 self._open(end)
-                self._take_trades(segment[0])
-                self._take_bars(segment[1])
-                self._take_quotes(segment[2])
+                self.intake.take(*segment)
         newest_row = max((int(rows.ts.max()) for rows in (trades, bars, quotes) if len(rows)), default=0)
         self.advance(max(now_ns, newest_row))
 
@@ -202,95 +192,16 @@ class MarketState:
         at = times(frame[ts])
         return Rows(self.codes(frame["symbol"]), at, times(frame["ts"]), numbers(frame, *names))
 
-    def _take_quotes(self, rows: Rows) -> None:
-        if not len(rows):
-            return
-        c = self.columns
-        kept = rows.pick(newest(rows.codes, rows.ts, c.quote_ts))
-        c.quote_ts[kept.codes] = kept.ts
-        c.bid[kept.codes], c.ask[kept.codes], c.bid_size[kept.codes], c.ask_size[kept.codes] = kept.values
-        if self.price is PriceSource.LAST:
-            return
-        if self.price is PriceSource.AUTO:
-            without_trades = c.last_ts[rows.codes] == 0
-            if not without_trades.any():
-                return
-            if not without_trades.all():
-                rows = rows.pick(without_trades)
-        bid, ask = rows.values[:2]
-        self._print(Prints.of(rows.codes, rows.ts, (bid + ask) / 2), c.price_ts, c.price_ts_before)
-
-    def _take_trades(self, rows: Rows) -> None:
-        if not len(rows):
-            return
-        c = self.columns
-        price, size = rows.values
-        kept = rows.pick(newest(rows.codes, rows.ts, c.trade_ts))
-        c.trade_ts[kept.codes] = kept.ts
-        c.trade_price[kept.codes], c.trade_size[kept.codes] = kept.values
-        self._add_volume(rows.codes, size, rows.ts >= self._session_open())
-        if self.price is not PriceSource.MID:
-            self._print(Prints.of(rows.codes, rows.ts, price), c.last_ts, c.last_ts_before)
-
-    def _take_bars(self, rows: Rows) -> None:
-        if not len(rows):
-            return
-        c = self.columns
-        open_, high, low, close, volume = rows.values
-        # A feed may send trades and the bars made of them: then the bar only confirms the price.
-        traded = c.trade_ts[rows.codes] >= rows.starts
-        if traded.any():
-            open_, high, low = (np.where(traded, close, v) for v in (open_, high, low))
-            volume = np.where(traded, 0.0, volume)
-        self._add_volume(rows.codes, volume, rows.ts > self._session_open())
-        if self.price is not PriceSource.MID:
-            prints = Prints.of(rows.codes, rows.ts, close, (open_, high, low))
-            self._print(prints, c.last_ts, c.last_ts_before, opening=1)
-
-    def _session_open(self) -> int:
-        return self.calendar.open_ns(self.session)
-
-    def _add_volume(self, codes: Codes, volume: Floats, regular: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
-        c = self.columns
-        volume = np.nan_to_num(volume)
-        np.add.at(c.minute_volume, codes, volume)
-        np.add.at(c.session_volume, codes, np.where(regular, volume, 0.0))
-
-    def _print(self, prints: Prints, last: Ints, last_before: Ints, opening: int = 0) -> None:
-        """Count prices into the minute and the session, and set the price from those that are not older than `last`.
-
-        `opening` is how long after the open a price must be made to be one of regular trading: a bar that ends at the
-        open is not.
-        """
-        c = self.columns
-        codes, ts = prints.codes, prints.ts
-        if not len(ts):
-            return
-        regular = ts >= self._session_open() + opening
-        _widen(prints, regular, c.session_open, c.session_high, c.session_low)
-        # A price of a minute that is over counts here if it sets the price; that was so from the minute's first moment
-        # on.
-        counted = (ts > self.minute_end - MINUTE) | (ts >= last_before[codes])
-        _widen(prints, counted, c.minute_open, c.minute_high, c.minute_low)
-        c.printed[codes[counted]] = True
-        kept = newest(codes, ts, last)
-        codes, ts = codes[kept], ts[kept]
-        if len(ts):
-            last[codes] = ts
-            c.price_ts[codes] = ts
-            c.price[codes] = prints.price[kept]
-            self.second_touched = True
-
     # --- time passing -------------------------------------------------------------------------------------------------
 
     def _open(self, end: int) -> None:
         """Make the step that ends at `end` the open one, closing all before it."""
         if end <= self.open_end:
             return
-        if self.seconds is not None and self.second_touched:
+        if self.seconds is not None and self.intake.touched:
             self.seconds.append(self.open_end, self.columns.price, self.columns.price_ts)
             self.seconds.expire(end - FINE_SPAN - SECOND)
-        self.second_touched = False
+        self.intake.touched = False
         self.open_end = end
         minute_end = -(-end // MINUTE) * MINUTE
         if minute_end > self.minute_end:
@@ -304,8 +215,10 @@ class MarketState:
             if session > self.session:
                 self._close_session(session)
         c.start_minute()
+        self.intake.minute_start = end - MINUTE
         if session != self.session:
             self.session = session
+            self.intake.session_open = self.calendar.open_ns(session)
             self.sessions.expire(self._oldest_session())
             self.forget_cached()
         self.minute_end = end
@@ -357,17 +270,6 @@ class MarketState:
         """How many grid minutes before the open one are kept."""
         return self._keep_minutes
 
-    def oldest_session(self) -> dt.date:
-        """Session bars before this date are not needed any more; the calendar's first date before the first event."""
-        return self.calendar.date(max(0, self._oldest_session()))
-
-    def oldest_minute_session(self) -> dt.date:
-        """Minute bars before this date are not needed any more; the calendar's first date before the first event."""
-        if self.session < 0:
-            return self.calendar.date(0)
-        # A session earlier than the oldest minute's: a stored chunk of bars may begin on the evening before.
-        return self.calendar.date(max(0, self.calendar.session_at(self.oldest_minute_end()) - 1))
-
     def forget_cached(self) -> None:
         """Drop what views remember of a session's bases."""
         for selection in self._selections.values():
@@ -407,18 +309,3 @@ class MarketState:
         """Bytes of all columns and rows."""
         rings = [self.minutes] if self.seconds is None else [self.minutes, self.seconds]
         return self.columns.nbytes + self.sessions.nbytes + sum(ring.nbytes for ring in rings)
-
-
-def _widen(
-    prints: Prints, where: np.ndarray[tuple[int], np.dtype[np.bool_]], opens: Floats, highs: Floats, lows: Floats
-) -> None:
-    """Count the prices `where` into opens, highs and lows."""
-    if not where.any():
-        return
-    codes, open_, high, low = prints.codes, prints.open, prints.high, prints.low
-    if not where.all():
-        codes, open_, high, low = codes[where], open_[where], high[where], low[where]
-    first = np.flatnonzero(np.isnan(opens[codes]))[::-1]  # reversed, so that the first of several stays
-    opens[codes[first]] = open_[first]
-    np.fmax.at(highs, codes, high)
-    np.fmin.at(lows, codes, low)

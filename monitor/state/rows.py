@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from monitor.state.columns import Codes, Floats, Ints
+from monitor.state.columns import Bools, Codes, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ts)
 
-    def pick(self, where: slice | Codes | np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Rows:
+    def pick(self, where: slice | Codes | Bools) -> Rows:
         """Some of the rows."""
         values = tuple(value[where] for value in self.values)
         return Rows(self.codes[where], self.ts[where], self.starts[where], values)

@@ -111,7 +111,7 @@ def everything(state: MarketState) -> dict[str, object]:
         "sessions": (state.sessions.first, state.sessions.stop),
         "closes": [state.sessions.close(s)[:width].tolist() for s in range(state.sessions.first, state.sessions.stop)],
         "opens": [state.sessions.open(s)[:width].tolist() for s in range(state.sessions.first, state.sessions.stop)],
-        "now": (state.now, state.session, state.open_end, state.minute_end, state.second_touched),
+        "now": (state.now, state.session, state.open_end, state.minute_end, state.intake.touched),
     }
 
 
