@@ -12,7 +12,7 @@ from monitor.cli.evaluate import load_rule_files
 from monitor.cli.faults import Fault
 from monitor.cli.many import ManyValuesCommand
 from monitor.cli.moments import local_text, read_end, read_start
-from monitor.cli.output import JSON, format_option, print_json, print_table, time_text
+from monitor.cli.output import JSON, format_option, print_json, print_table, time_text, with_progress
 from monitor.cli.recorded import data_options, read_recorded, warn_of_refused
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def backtest(  # noqa: PLR0913 - one a flag
     test = Backtest(ruleset, trading, recorded.tempo)
     needs = test.engine.requirements
     playback = Playback(recorded.recording(needs.instruments, first, last), trading, needs)
-    transitions = test.transitions(playback.instants(first, last))
+    begun, ended = recorded.span()
+    views = with_progress(playback.instants(first, last), max(first, begun), min(last, ended), form)
+    transitions = test.transitions(views)
     if form == JSON:
         for transition in transitions:
             print_json(_record(transition))
@@ -110,9 +112,14 @@ def _print_tables(test: Backtest, transitions: Sequence[Transition], calendar: T
     ]
     print_table(columns, rows, frozenset({"value"}))
     click.echo()
+
+    def lasted(ns: int) -> str:
+        """Trading time in its own days: 6 h 30 min of New York are one session."""
+        return span(ns) if ns < calendar.session_ns else f"{ns / calendar.session_ns:.1f} sessions"
+
     summary = ("rule", "fired", "firing now", "trading time", "longest", "flaps", "a week")
     lines = [
-        (s.alert, str(s.fired), str(s.open), span(s.total_ns), span(s.longest_ns), str(s.flaps), f"{s.weekly:.2f}")
+        (s.alert, str(s.fired), str(s.open), lasted(s.total_ns), lasted(s.longest_ns), str(s.flaps), f"{s.weekly:.2f}")
         for s in summarise(test, transitions, calendar)
     ]
     print_table(summary, lines, frozenset(summary[1:]))

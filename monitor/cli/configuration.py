@@ -38,6 +38,15 @@ def find_config(config: Path | None) -> Path | None:
     return config or (DEFAULT if DEFAULT.is_file() else None)
 
 
+def only_warnings() -> None:
+    """Keep the store's and the feeds' records out of a command's output; warnings go to standard error."""
+    import logging
+
+    from monitor import logs
+
+    logs.configure(level=logging.WARNING)
+
+
 def settings_of(config: Path | None) -> Settings:
     """The settings, their warnings printed.
 

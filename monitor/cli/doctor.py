@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from monitor.cli.configuration import config_option, find_config, settings_of
+from monitor.cli.configuration import config_option, find_config, only_warnings, settings_of
 from monitor.cli.faults import Exit
 from monitor.cli.output import JSON, format_option, print_json, print_table
 
@@ -41,6 +41,7 @@ def doctor(config: Path | None, form: str) -> Exit:
     import asyncio
 
     settings = settings_of(find_config(config))
+    only_warnings()
 
     async def look() -> list[Finding]:
         return [finding async for finding in _findings(settings)]

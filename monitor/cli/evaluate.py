@@ -12,7 +12,7 @@ import click
 from monitor.cli.faults import Exit, Fault, Silent
 from monitor.cli.many import ManyValuesCommand
 from monitor.cli.moments import local_text, read_end, read_moment, read_start, read_steps
-from monitor.cli.output import JSON, format_option, print_diagnostics, print_json, print_table, time_text
+from monitor.cli.output import JSON, format_option, print_diagnostics, print_json, print_table, time_text, with_progress
 from monitor.cli.recorded import data_options, read_recorded, warn_of_refused
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ def evaluate(  # noqa: PLR0913 - one a flag
     playback = Playback(recording, trading, series.requirements)
     if moment is not None:
         views = playback.at([moment])
-    elif every:
-        begun, ended = recorded.span()
-        views = playback.at(read_steps(every, trading, max(first, begun), min(last, ended)))
     else:
-        views = playback.instants(first, last)
+        begun, ended = recorded.span()
+        begun, ended = max(first, begun), min(last, ended)
+        views = playback.at(read_steps(every, trading, begun, ended)) if every else playback.instants(first, last)
+        views = with_progress(views, begun, ended, form)
     _print(series.values(views), formula, form)
     warn_of_refused(playback.rejects)
 

@@ -45,19 +45,14 @@ def exit_code(command: Callable[[], Any]) -> int:
     try:
         code = command()
         sys.stdout.flush()
-    except Fault as fault:
-        return _say(fault.message, fault.code)
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.UsageError as error:
-        where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
-        return _say(f"error: {error.format_message()}{where}", Exit.WRONG)
-    except click.ClickException as error:
-        return _say(f"error: {error.format_message()}", Exit.WRONG)
     except BrokenPipeError:
         # Whoever read our output has what it wanted. Python would complain once more when it closes standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (Fault, click.ClickException) as error:
+        return _say(*_explained(error))
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted", Exit.INTERRUPTED)
     except OSError as error:
@@ -65,6 +60,18 @@ def exit_code(command: Callable[[], Any]) -> int:
             raise
         return _say(f"error: {error.filename}: {error.strerror}", Exit.WRONG)
     return code if isinstance(code, int) else Exit.DONE
+
+
+def _explained(error: Fault | click.ClickException) -> tuple[str, int]:
+    match error:
+        case Fault():
+            return error.message, error.code
+        case click.exceptions.NoArgsIsHelpError():
+            return error.format_message(), Exit.WRONG
+        case click.UsageError(ctx=click.Context(command_path=command)):
+            return f"error: {error.format_message()} (see `{command} --help`)", Exit.WRONG
+        case _:
+            return f"error: {error.format_message()}", Exit.WRONG
 
 
 def _say(message: str, code: int) -> int:

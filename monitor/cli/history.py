@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from monitor.cli.configuration import config_option, find_config, settings_of
+from monitor.cli.configuration import config_option, find_config, only_warnings, settings_of
 from monitor.cli.faults import Exit, Fault
 from monitor.cli.output import JSON, format_option, print_json, print_table
 
@@ -77,6 +77,7 @@ async def _with_store(settings: Settings, work: Callable[[Store], Awaitable[Answ
     from monitor.store.base import StoreError, StoreRefused
     from monitor.store.factory import open_store
 
+    only_warnings()
     try:
         async with open_store(settings.store.url.get_secret_value(), settings.store.data_dir) as store:
             return await work(store)

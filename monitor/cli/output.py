@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -71,9 +73,36 @@ def time_text(ns: int) -> str:
     return f"{text}.{rest:09d}".rstrip("0").rstrip(".") + "Z"
 
 
-def on_terminal() -> bool:
-    """Whether a person sees standard error: progress is shown only then."""
-    return sys.stderr.isatty()
+class Moment(Protocol):
+    """Something as of a time."""
+
+    @property
+    def now(self) -> int:
+        """Event time, UTC nanoseconds."""
+
+
+AnyMoment = TypeVar("AnyMoment", bound=Moment)
+
+
+def with_progress(moments: Iterable[AnyMoment], first: int, last: int, form: str) -> Iterator[AnyMoment]:
+    """The same, from `first` to `last`, with a bar on a terminal's standard error if it takes longer than a second."""
+    if not sys.stderr.isatty() or (form == JSON and sys.stdout.isatty()):
+        yield from moments
+        return
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    patience = time.monotonic() + 1.0
+    with ExitStack() as stack:
+        progress: Progress | None = None
+        for moment in moments:
+            if progress is None and time.monotonic() > patience:
+                progress = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
+                progress.add_task("", total=max(last - first, 1))
+            if progress is not None:
+                progress.update(progress.task_ids[0], completed=moment.now - first)
+            yield moment
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON

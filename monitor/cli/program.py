@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -37,6 +38,15 @@ for _command in (run, check, evaluate, backtest, history, doctor, schema):
     program.add_command(_command)
 
 
+def invoke(words: list[str]) -> object:
+    """Run one command to its end; what it raises is for :func:`monitor.cli.faults.exit_code`."""
+    # Not `program.main`: it would say in its own words what a broken pipe or Ctrl-C is.
+    with program.make_context("rotation", words) as ctx:
+        return program.invoke(ctx)
+
+
 def main() -> None:
     """Entry point of the command ``rotation``."""
-    sys.exit(exit_code(lambda: program.main(prog_name="rotation", standalone_mode=False)))
+    if "_ROTATION_COMPLETE" in os.environ:  # the shell asks for completions
+        program.main(prog_name="rotation")
+    sys.exit(exit_code(lambda: invoke(sys.argv[1:])))

@@ -1,7 +1,7 @@
 """Every key as an environment variable: ``ROTATION_LATENESS=1m``, ``ROTATION_FEEDS__IEX__KEY=...``.
 
-``__`` goes one level down; lists and mappings are written as in YAML. A name that stands in the file is found whatever its case, ``_``
-also standing for ``-`` and ``.``; a new one is in lower case.
+``__`` goes one level down; lists and mappings are written as in YAML. A name that stands in the file is found whatever
+its case, ``_`` also standing for ``-`` and ``.``; a new one is in lower case.
 """
 
 from __future__ import annotations

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+RULES = "groups:\n  - name: g\n    rules:\n      - {alert: a, when: 'ret(IWM, 1d) > 1%', notify: [desk]}\n"
+WRONG_RULES = "groups:\n  - name: g\n    rules:\n      - {alert: b, when: 'ret(IWM, 1d) > 400'}\n"
+CONFIG = "rules: [rules]\nfeeds: {sim: {type: simulator}}\nreceivers: {desk: {urls: [console://]}}\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yaml").write_text(RULES)
+    (tmp_path / "rotation.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def test_what_is_right(rotation, folder):
+    said = rotation("check")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines() == [
+        "rotation.yaml: ok, 1 feed, 1 receiver",
+        "rules: ok, 1 alert and 0 records in 1 file",
+    ]
+
+
+def test_all_files_at_once(rotation, folder):
+    (folder / "b.yaml").write_text(WRONG_RULES)
+    (folder / "conf.yaml").write_text("latenes: 3s\nfeeds: {}\n")
+    said = rotation("check", "rotation.yaml", "b.yaml", "conf.yaml")
+    firsts = [line for line in said.err.splitlines() if ": error: " in line]
+    assert said.code == 1
+    assert [line.split(": error")[0] for line in firsts] == ["conf.yaml:1:1", "b.yaml:4:42"]
+    assert "write 400bp or 4%" in said.err
+
+
+def test_a_configuration_is_told_from_rules_in_a_folder(rotation, folder):
+    said = rotation("check", folder)
+    assert said.code == 0
+    assert "1 feed" in said.out
+
+
+def test_a_rule_that_notifies_nobody_who_exists(rotation, folder):
+    (folder / "rotation.yaml").write_text(CONFIG.replace("desk:", "other:"))
+    said = rotation("check")
+    assert said.code == 1
+    assert "`a` notifies `desk`, and rotation.yaml has no such receiver" in said.err
+
+
+def test_a_receiver_that_no_service_understands(rotation, folder):
+    (folder / "rotation.yaml").write_text(CONFIG.replace("console://", "'telepathy://5ecret'"))
+    said = rotation("check")
+    assert said.code == 1
+    assert "receiver `desk`" in said.err
+    assert "5ecret" not in said.err
+
+
+def test_json_is_one_fault_a_line(rotation, folder):
+    (folder / "rotation.yaml").write_text("latenes: 3s\n")
+    said = rotation("check", "--format", "json")
+    assert said.code == 1
+    assert [(r["file"], r["line"], r["column"], r["severity"]) for r in said.records] == [
+        ("rotation.yaml", 1, 1, "error")
+    ]
+
+
+@pytest.mark.parametrize("words", [(), ("nothing.yaml",), ("empty",)])
+def test_wrong_use(rotation, tmp_path, words):
+    (tmp_path / "empty").mkdir()
+    said = rotation("check", *words)
+    assert said.code == 2
+    assert len(said.err.splitlines()) == 1
+    assert said.err.startswith("error: ")
+
+
+@pytest.mark.parametrize("what", ["rules", "config"])
+def test_schemas_fit_what_they_describe(rotation, folder, what):
+    import json
+
+    import jsonschema
+    import yaml
+
+    schema = json.loads(rotation("schema", what).out)
+    document = yaml.safe_load(CONFIG if what == "config" else RULES)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(document, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"nonsense": 1}, schema)
