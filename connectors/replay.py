@@ -16,8 +16,8 @@ HOUR_NS: Final = 3_600_000_000_000
 class Replay:
     """Plays batches into `sink` in the order and at the distances of their event times.
 
-    A night or a weekend is not waited for: of a gap between two batches that is longer than `longest_gap_ns`, only so much
-    is played. A sink that is slow delays what follows; the tape then goes on faster until it has caught up.
+    A night or a weekend is not waited for: of a gap between two batches that is longer than `longest_gap_ns`, only so
+    much is played. A sink that is slow delays what follows; the tape then goes on faster until it has caught up.
 
     Args:
         name: Of the feed, stamped on every batch.

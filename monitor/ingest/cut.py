@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from monitor.ingest.clean_batch import CleanBatch, event_times
 
+INSTANT_NS: Final = 1_000_000
+"""Event times less than this apart are one instant: a bar's last print and the next one's first, say."""
+
 GRID_NS: Final = 1_000_000_000
 """Evaluations at most once a second of event time, where data come faster than they are evaluated."""
 
@@ -68,7 +71,7 @@ class Cutter:
 
     def _label(self, time: int, newest: int) -> int:
         """The cell's number, doubled; odd for the newest instant where that is held back."""
-        return 2 * ((time - 1) // self._grid) + (self._hold and time == newest)
+        return 2 * ((time - 1) // self._grid) + (self._hold and time > newest - INSTANT_NS)
 
     def _split(self, batch: CleanBatch, floor: int, newest: int) -> list[_Part]:
         """The parts of a batch that follows rows up to `floor`."""
@@ -93,7 +96,7 @@ class Cutter:
         return parts
 
     def _labels(self, times: npt.NDArray[np.int64], newest: int) -> npt.NDArray[np.int64]:
-        return 2 * ((times - 1) // self._grid) + ((times == newest) if self._hold else 0)
+        return 2 * ((times - 1) // self._grid) + ((times > newest - INSTANT_NS) if self._hold else 0)
 
 
 def cut(batches: Sequence[CleanBatch], grid_ns: int = GRID_NS) -> list[CleanBatch]:

@@ -95,15 +95,15 @@ class QuoteFilter:
         mids: Floats = self._known["mid"][codes]
         return mids
 
-    def mids_of_batch(self, code: int) -> tuple[float, list[tuple[int, float]]]:
-        """One instrument's mid before the batch judged last (NaN: none), and (key, mid) of each good quote in it."""
+    def mids_of_batch(self, code: int) -> tuple[float, list[tuple[int, int, float]]]:
+        """One instrument's mid before the batch judged last (NaN: none); (row, key, mid) of its good quotes."""
         if self._trail is not None:
             quotes, groups, mids, before = self._trail
             start, end = groups.span(code)
             if end > start:
-                return float(before[start]), list(
-                    zip(quotes.keys[groups.order[start:end]].tolist(), mids[start:end].tolist(), strict=True)
-                )
+                rows = groups.order[start:end]
+                trail = zip(rows.tolist(), quotes.keys[rows].tolist(), mids[start:end].tolist(), strict=True)
+                return float(before[start]), list(trail)
         return float(self.latest_mids(np.array([code], dtype=np.uint32))[0]), []
 
     def _keep(self, quotes: QuoteColumns, groups: ByInstrument, mids: Floats, before: Floats) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,11 @@ from monitor.ingest.recent_prints import Fingerprints, RecentPrints, fingerprint
 from monitor.ingest.rejects import Cause
 from monitor.ingest.values import Floats, Verdict, number
 
-HELD = 255
+HELD: Final = 255
 """In a verdict on trades: neither good nor refused, not yet."""
+
+BY_TRADE: Final = 2**63 - 1
+"""In place of a quote's row: quotes up to a trade come before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +73,26 @@ class Held:
     row: pl.DataFrame
 
 
+class Released(NamedTuple):
+    """A held print now believed: it goes before the trade of row `before`; sorted, these stand as they were confirmed.
+
+    `quote`: the row of the quote that confirmed it, :data:`BY_TRADE` where the trade itself did.
+    """
+
+    before: int
+    quote: int
+    held: Held
+
+
 @dataclass(slots=True)
 class TradeVerdict:
     """What becomes of a batch's trades and of those held before it.
 
-    `rows`: the verdict on each; `released`: held prints now believed, each to stand before the row of that number;
-    `dropped`: held prints now refused.
+    `rows`: the verdict on each; `released` and `dropped`: held prints now believed, and refused.
     """
 
     rows: Verdict
-    released: list[tuple[int, Held]] = field(default_factory=list)
+    released: list[Released] = field(default_factory=list)
     dropped: list[Held] = field(default_factory=list)
 
 
@@ -123,12 +137,12 @@ class TradeFilter:
 
     def confirm(self, quotes: QuoteFilter) -> TradeVerdict:
         """What becomes of the held prints after a batch that has quotes but no trades."""
-        nothing = np.empty(0, dtype=np.int64)
         result = TradeVerdict(np.empty(0, dtype=np.uint8))
         for code in self._held_among(quotes.instruments_of_batch()):
             held = self._held[code]
-            if any(self._near(held.price, mid) for _, mid in quotes.mids_of_batch(code)[1]):
-                result.released.append((len(nothing), self._held.pop(code)))
+            near = (row for row, _, mid in quotes.mids_of_batch(code)[1] if self._near(held.price, mid))
+            if (row := next(near, None)) is not None:
+                result.released.append(Released(0, row, self._held.pop(code)))
                 self._known["price"][code] = held.price
         return result
 
@@ -163,6 +177,8 @@ class TradeFilter:
         first = np.flatnonzero(np.isnan(before))
         if len(first):
             before[first] = quotes.latest_mids(groups.codes[first])
+            # The mid at the time of the trade may have been another.
+            before[first[np.isin(groups.codes[first], quotes.instruments_of_batch())]] = 0.0
         codes = groups.codes[(prices > before * self._jump) | (prices * self._jump < before)]
         held = self._held_among(np.union1d(groups.distinct, quotes.instruments_of_batch())) if self._held else []
         doubted: list[int] = np.union1d(codes, np.array(held, dtype=np.uint32)).tolist()
@@ -192,21 +208,21 @@ class TradeFilter:
         held = self._held.pop(code, None)
         rows = groups.rows_of(code).tolist()
         keys = trades.keys[rows].tolist()
-        pending = chain(mids, [(np.inf, np.nan)])
-        next_key, next_mid = next(pending)
+        pending = chain(mids, [(0, np.inf, np.nan)])
+        quote, next_key, next_mid = next(pending)
         for row, key in zip([*rows, None], [*keys, np.iinfo(np.int64).max], strict=True):
             while next_key <= key:
                 mid = next_mid
                 if held and self._near(held.price, mid):
-                    result.released.append((int(np.searchsorted(trades.keys, next_key)), held))
+                    result.released.append(Released(int(np.searchsorted(trades.keys, next_key)), quote, held))
                     good, held = held.price, None
-                next_key, next_mid = next(pending)
+                quote, next_key, next_mid = next(pending)
             if row is None:
                 break
             price = float(trades.prices[row])
             if held:
                 if self._near(price, held.price):
-                    result.released.append((row, held))
+                    result.released.append(Released(row, BY_TRADE, held))
                     good = held.price
                 else:
                     result.dropped.append(held)

@@ -171,8 +171,9 @@ class TruthFilter:
         kept = self._drop(feed, "trades", frame, verdict.rows)
         if not verdict.released:
             return kept
-        at = np.array([row for row, _ in verdict.released], dtype=np.float64) - 0.5
-        rows = pl.concat([kept, *(held.row for _, held in verdict.released)])
+        released = sorted(verdict.released, key=lambda r: (r.before, r.quote))
+        at = np.array([r.before for r in released], dtype=np.float64) - 0.5
+        rows = pl.concat([kept, *(r.held.row for r in released)])
         order = np.argsort(np.concatenate([np.flatnonzero(verdict.rows == 0), at]), kind="stable")
         return rows[order]
 
