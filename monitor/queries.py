@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from monitor.notify.compose import plain_evidence
 from monitor.pipeline import Pipeline
@@ -66,10 +68,10 @@ def summary(pipeline: Pipeline) -> Summary:
 def alerts(pipeline: Pipeline, limit: int | None = None) -> list[Alert]:
     """Instances that are pending, firing or recovering; with a limit the most severe of them, open ones first."""
     table = pipeline.engine.instances
-    active = [int(i) for i in np.flatnonzero(table.state != Code.INACTIVE)]
+    active: list[int] = np.flatnonzero(table.state != Code.INACTIVE).tolist()
     if limit is not None and len(active) > limit:
-        open_first = [(table.state[i] == Code.PENDING, _BY_SEVERITY[table.rows[i].rule.severity], i) for i in active]
-        active = [i for _, _, i in sorted(open_first)]
+        states, rows = table.state.tolist(), table.rows
+        active.sort(key=lambda i: (states[i] == Code.PENDING, _BY_SEVERITY[rows[i].rule.severity]))
     return [_instance(pipeline, i) for i in active[:limit]]
 
 
@@ -87,7 +89,10 @@ def _instance(pipeline: Pipeline, i: int) -> Alert:
     engine = pipeline.engine
     table = engine.instances
     row, opened = table.rows[i], table.opened[i]
-    value, value_type = engine.value(i)
+    threshold = engine.threshold(i)
+    # Finding an expression's value costs more than all the rest, and most often the value is what was compared.
+    compared = threshold if row.rule.value is None else None
+    value, value_type = (compared["value"], compared["type"]) if compared else engine.value(i)
     return {
         "alert": row.rule.name,
         "member": row.member_name,
@@ -98,7 +103,7 @@ def _instance(pipeline: Pipeline, i: int) -> Alert:
         "labels": instance_labels(row.rule, row.member_name),
         "value": value,
         "value_type": value_type,
-        "threshold": cast("Threshold | None", engine.threshold(i)),
+        "threshold": cast("Threshold | None", threshold),
         "verdict": _VERDICTS[int(table.verdict[i])],
         "flaps": opened.flaps,
     }
@@ -108,20 +113,20 @@ def rules(pipeline: Pipeline) -> list[AlertRule | Series]:
     """Every alert rule with its instances' states and verdicts, every record with its value."""
     engine = pipeline.engine
     table, alert_rules = engine.instances, engine.ruleset.alerts
-    # Instances stand in the order of the rules, so a rule's are one block of the columns.
     sizes = [len(rule.each.members) if rule.each else 1 for rule in alert_rules]
-    ends = np.cumsum(sizes, dtype=np.int64).tolist()
-    counted = []
-    for rule, size, end in zip(alert_rules, sizes, ends, strict=True):
-        states, verdicts = table.state[end - size : end], table.verdict[end - size : end]
-        counted.append(
-            _rule(
-                rule,
-                {str(STATES[code]): n for code in Code if (n := int(np.count_nonzero(states == code)))},
-                {word: n for code, word in _VERDICTS.items() if (n := int(np.count_nonzero(verdicts == code)))},
-            )
-        )
-    return [*counted, *records(pipeline)]
+    of = np.repeat(np.arange(len(sizes)), sizes)  # instances stand in the order of the rules
+    states = _counted(of, len(sizes), table.state, {code: str(state) for code, state in STATES.items()})
+    verdicts = _counted(of, len(sizes), table.verdict, _VERDICTS)
+    return [*map(_rule, alert_rules, states, verdicts), *records(pipeline)]
+
+
+def _counted(
+    of: npt.NDArray[np.int64], rules_count: int, codes: npt.NDArray[np.int8], words: Mapping[int, str]
+) -> list[dict[str, int]]:
+    """How many instances of each rule have which code, in words; `of` is the rule's number of each instance."""
+    lowest, kinds = min(words), len(words)
+    counts = np.bincount(of * kinds + (codes - lowest), minlength=rules_count * kinds).reshape(rules_count, kinds)
+    return [{words[code + lowest]: n for code, n in enumerate(row) if n} for row in counts.tolist()]
 
 
 def _rule(rule: ruleset.AlertRule, states: dict[str, int], verdicts: dict[str, int]) -> AlertRule:

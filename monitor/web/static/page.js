@@ -63,7 +63,7 @@ function list(parent, items, keyOf, make, update) {
 // --- the event stream ------------------------------------------------------------------------------------------------
 
 let seen = 0; // when the last snapshot came, by the browser's monotonic clock
-let listening = false;
+let listening = true; // until it turns out otherwise
 
 async function listen() {
   for (let pause = 500; ; pause = Math.min(2 * pause, 10_000)) {
@@ -100,8 +100,10 @@ let now = null; // event time of the last snapshot
 
 function drawLine() {
   const quiet = performance.now() - seen;
-  if (!listening) say(at("line"), "▲ no connection", "chip bad");
-  else if (seen && quiet > STALE) say(at("line"), `▲ nothing new for ${span(quiet / 1000)}`, "chip bad");
+  const old = !listening || (seen > 0 && quiet > STALE);
+  document.body.classList.toggle("old", old);
+  if (!listening) say(at("line"), "▲ no connection: figures are old", "chip bad");
+  else if (old) say(at("line"), `▲ nothing new for ${span(quiet / 1000)}`, "chip bad");
   else say(at("line"), seen ? "● live" : "connecting", seen ? "chip good" : "chip");
 }
 
@@ -113,6 +115,7 @@ function drawSnapshot({ status, alerts, records }) {
   drawAlerts(alerts, status.states);
   drawSeries(records);
   drawFeeds(status.feeds);
+  drawTransitions(false); // their times say the day once it is over
   drawLine();
 }
 
@@ -275,7 +278,8 @@ function takeTransition(t) {
 
 function drawTransitions(fresh) {
   at("no-transitions").hidden = moves.length > 0;
-  list(at("transitions"), moves, moveKey, fresh ? (t) => arrive(makeTransition(t)) : makeTransition);
+  list(at("transitions"), moves, moveKey, fresh ? (t) => arrive(makeTransition(t)) : makeTransition,
+    (node, t) => say(node.firstChild.lastChild, when(t.at, now)));
 }
 
 function makeTransition(t) {
@@ -283,7 +287,7 @@ function makeTransition(t) {
     ? el("button", { class: "link", type: "button", onclick: () => showEpisode(t.episode) }, named(t))
     : el("strong", {}, named(t));
   return el("li", {},
-    el("div", { class: "first" }, name, el("span", { class: "quiet" }, when(t.at, now))),
+    el("div", { class: "first" }, name, el("span", { class: "quiet" })),
     el("span", { class: "below" }, el("span", { class: t.severity }, MARKS[t.severity] ?? ""),
       ` ${t.from} → ${t.to}: ${t.reason}`, t.value === null ? "" : `, ${shown(t.value, t.value_type)}`));
 }
@@ -354,8 +358,8 @@ function evidenceOf(evidence, title) {
   if (evidence.threshold) {
     const [figure, expr] = compared({ ...evidence, value: evidence.threshold.value });
     const { distance, type } = evidence.threshold;
-    const far = distance === null ? "" : `, ${shown(Math.abs(distance), type)} ${distance < 0 ? "below" : "above"} it`;
-    body.push(el("p", {}, el("span", { class: "value" }, figure), ` ${far.slice(2)} `, el("code", {}, expr)));
+    const far = distance ? `, ${shown(Math.abs(distance), type)} ${distance < 0 ? "below" : "above"} it` : "";
+    body.push(el("p", {}, el("code", {}, expr), " ", el("span", { class: "value" }, figure), far));
   }
   body.push(table(["Expression", "Value"], evidence.expressions.map((e) => [
     el("code", {}, e.member ? `${e.expr}  (it = ${e.member})` : e.expr), shown(e.value, e.type)])));

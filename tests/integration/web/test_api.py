@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 
+from monitor import queries
 from monitor.web import answers
 from monitor.web.api import create_app
 from tests.integration.web.desk import Desk, ny
@@ -273,3 +274,12 @@ async def test_a_store_that_is_away_is_said_to_be(desk: Desk, client: httpx.Asyn
         assert response.status_code == 503
         assert response.json()["detail"].startswith("the store cannot be asked: ")
     assert (await client.get("/api/v1/alerts")).status_code == 200
+
+
+async def test_a_bounded_list_of_alerts_keeps_the_most_severe_open_ones(desk: Desk, client: httpx.AsyncClient):
+    await open_and_fire(desk)
+    await desk.trades(ny("2026-01-23 10:06"), IWM=270.0, **{"BTC/USD": 99_000.0})
+    everything = await desk.compute.run(queries.alerts)
+    assert {(a["alert"], a["state"]) for a in everything} == {("small-caps-lead", "firing"), ("up-a-lot", "pending")}
+    assert len(everything) == 3
+    assert [a["alert"] for a in await desk.compute.run(queries.alerts, 1)] == ["small-caps-lead"]
