@@ -119,7 +119,7 @@ class Playback:
     def _take_closes(self) -> None:
         """Put the recording's closes of sessions that are over in place of the batches' own."""
         session, done = self.state.session, self._closes_until
-        if session == done or (done >= 0 and not self._recording.official):
+        if session == done or not self._recording.closes.height or (done >= 0 and not self._recording.official):
             return
         self._closes_until = session
         over = pl.col("ts") < self._calendar.date(session)
