@@ -196,22 +196,23 @@ function remember(name, value) {
 let drawnAt = null;
 
 function drawSeries(records) {
-  const moved = now !== drawnAt; // while event time stands still there is nothing to add
+  // While event time stands still there is nothing to add, but a series that a reload brought.
+  const moved = now !== drawnAt || records.some((r) => !histories.has(r.record));
   drawnAt = now;
   for (const name of histories.keys()) if (!records.some((r) => r.record === name)) histories.delete(name);
   at("no-series").hidden = records.length > 0;
   list(at("series"), records, (r) => r.record, makeTile, (tile, r) => {
     const [title, number, picture, range] = tile.children;
-    say(number, r.value === null ? "unknown" : signed(r.value, r.type), r.value === null ? "number none" : "number");
+    const points = moved ? remember(r.record, r.value) : histories.get(r.record).points;
+    const values = [...points, r.value].filter((v) => v !== null);
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const widest = values.length ? Math.max(-low, high) : 0; // one unit for the three numbers of a tile
+    const text = (value) => signed(value, r.type, widest);
     title.title = r.expr;
-    if (!moved) return;
-    const points = remember(r.record, r.value);
-    const values = points.filter((v) => v !== null);
-    if (values.length === 0) return;
-    const low = Math.min(...values);
-    const high = Math.max(...values);
-    say(range.firstChild, `↓ ${signed(low, r.type)}`);
-    say(range.lastChild, `↑ ${signed(high, r.type)}`);
+    say(number, text(r.value), r.value === null ? "number none" : "number");
+    if (!moved || values.length === 0) return;
+    say(range.firstChild, `↓ ${text(low)}`);
+    say(range.lastChild, `↑ ${text(high)}`);
     drawSparkline(picture, points, low, high);
   });
 }

@@ -31,7 +31,8 @@ export function shown(value, type, like = 0) {
 }
 
 /** The same with its sign, for series, where the side of zero is the message. */
-export const signed = (value, type) => (["ratio", "score"].includes(type) && value > 0 ? "+" : "") + shown(value, type);
+export const signed = (value, type, like) =>
+  (["ratio", "score"].includes(type) && value > 0 ? "+" : "") + shown(value, type, like);
 
 /** Seconds in their two largest units: `14m`, `2h 5m`. */
 export function span(seconds) {
