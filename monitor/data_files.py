@@ -238,7 +238,9 @@ def _refuse_bad_rows(path: Path, kind: Kind, raw: pl.DataFrame, frame: pl.DataFr
     row = int(bad.arg_max() or 0)
     name, what, _ = next(fault for fault in faults if fault[2][row])
     more = f" (and {bad.sum() - 1} more rows)" if bad.sum() > 1 else ""
-    raise DataFileError(f"{path}: row {row + 1}: {name} {_shown(raw[name][row])} {what}{more}")
+    value = raw[name][row]
+    text = "is missing" if value is None else f"{value!r} {what}" if isinstance(value, str) else f"{value} {what}"
+    raise DataFileError(f"{path}: row {row + 1}: {name} {text}{more}")
 
 
 def _no_number(raw: pl.Series, column: pl.Series, *, needed: bool) -> pl.Series:
@@ -246,10 +248,6 @@ def _no_number(raw: pl.Series, column: pl.Series, *, needed: bool) -> pl.Series:
     if needed:
         return ~column.is_finite().fill_null(value=False)
     return (column.is_null() & raw.is_not_null()) | column.is_infinite().fill_null(value=False)
-
-
-def _shown(value: object) -> str:
-    return "" if value is None else repr(value) if isinstance(value, str) else str(value)
 
 
 def _complete(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
