@@ -47,7 +47,10 @@ class Reject:
 
 
 class Rejects:
-    """Counts by (feed, cause), for ever, and the newest few rows of each cause."""
+    """Counts by (feed, cause), for ever, and the newest few rows of each cause.
+
+    Written by one thread; others may read while it does, so the reading methods copy before they look.
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, Cause]] = Counter()
@@ -66,8 +69,8 @@ class Rejects:
 
     def examples(self) -> list[Reject]:
         """The newest rejected rows, by cause, oldest first."""
-        return [reject for rejects in self._examples.values() for reject in rejects]
+        return [reject for rejects in self._examples.values() for reject in list(rejects)]
 
     def total(self, cause: Cause) -> int:
         """Rows rejected for `cause`, over all feeds."""
-        return sum(n for (_, counted), n in self.counts.items() if counted is cause)
+        return sum(n for (_, counted), n in list(self.counts.items()) if counted is cause)
