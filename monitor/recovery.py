@@ -14,7 +14,6 @@ from typing import Final
 import polars as pl
 
 from monitor import journal
-from monitor.ingest import CleanBatch
 from monitor.pipeline import decode_record
 from monitor.state import MarketState
 from monitor.store.base import JournalId, Store
@@ -24,8 +23,6 @@ from rules.view import Requirements
 _FEWEST: Final = 260
 _SPARE: Final = 5
 """Sessions: what is kept even if no rule asks, and what is loaded beyond what is asked for."""
-_AT_ONCE: Final = 256
-"""Journal entries applied as one batch: only the state after the last of them matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +39,20 @@ async def recover(
 ) -> Recovered:
     """Fill an empty state with what `requirements` look back to.
 
-    `history`: session bars of the configuration's files, oldest first; closes in the store are newer and come after
-    them.
+    `history`: session closes of the configuration's files, oldest first. They are the official ones and win over what
+    the monitor saw itself.
     """
     checkpoint = await store.load_checkpoint()
     sessions = await _load(store, "1d", _needed(await store.bar_chunks("1d"), requirements))
     minutes = await _load(store, "1m", await store.bar_chunks("1m") if requirements.clock_ns else [])
     frames = {name: read_frame(data) for name, data in checkpoint.frames.items()} if checkpoint else {}
-    state.restore(frames, minutes, [*history, *sessions])
-    entries, waiting = 0, []
+    state.restore(frames, minutes, [*sessions, *history])
+    entries = 0
     async for entry in store.journal(checkpoint.covers if checkpoint else None):
-        batch, now = journal.decode(entry.fields)
+        state.apply(*journal.decode(entry.fields))  # one by one: merged, late rows would count into other minutes
         entries += 1
-        waiting.append((batch, now))
-        if len(waiting) == _AT_ONCE:
-            _apply(state, waiting)
-            waiting = []
-    _apply(state, waiting)
     records = [decode_record(data) for data in (await store.instances()).values()]
     return Recovered(records, await store.last_journal_id(), entries)
-
-
-def _apply(state: MarketState, entries: Sequence[tuple[CleanBatch, int]]) -> None:
-    if entries:
-        state.apply(CleanBatch.merge([batch for batch, _ in entries]), entries[-1][1])
 
 
 def _needed(names: list[str], requirements: Requirements) -> list[str]:

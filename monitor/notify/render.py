@@ -112,12 +112,17 @@ def _sections(notification: Notification, zone: ZoneInfo) -> Iterable[_Section]:
     for name, text in sorted(notification.annotations.items()):
         yield _Section(_one_line(name).capitalize(), tuple(line.strip() for line in text.splitlines() if line.strip()))
     expressions = [
-        f"{entry.get('expr')} = {values.shown(entry.get('value'), str(entry.get('type', '')))}"
+        f"{_about(entry)}{entry.get('expr')} = {values.shown(entry.get('value'), str(entry.get('type', '')))}"
         for entry in notification.evidence.get("expressions") or ()
     ]
     yield _Section("Evidence", _limited(expressions))
     prices: Mapping[str, Mapping[str, Any]] = notification.evidence.get("prices") or {}
     yield _Section("Prices", _limited([_price(symbol, prices[symbol], zone) for symbol in sorted(prices)]))
+
+
+def _about(entry: Mapping[str, Any]) -> str:
+    """Which member of a universe a value is of."""
+    return f"[{entry['member']}] " if entry.get("member") else ""
 
 
 def _price(symbol: str, entry: Mapping[str, Any], zone: ZoneInfo) -> str:
@@ -152,4 +157,4 @@ def _one_line(text: str) -> str:
 
 
 def _paragraph(lines: Iterable[str]) -> str:
-    return "<p>" + "<br/>\n".join(escape(line) for line in lines) + "</p>"
+    return "<p>" + "<br/>".join(escape(line) for line in lines) + "</p>"

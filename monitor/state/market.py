@@ -239,15 +239,20 @@ class MarketState:
             self.minutes.append_still(still, c.price, c.price_ts)
 
     def _close_session(self, following: int) -> None:
-        """Store the open session; those skipped before `following` are sessions without a trade."""
+        """Store the open session; those skipped before `following` are sessions without a trade.
+
+        A close that was imported stays: it is the official one, and this is what one feed saw last.
+        """
         c, stored = self.columns, self.sessions
         traded = np.flatnonzero(c.price_ts > self.calendar.close_ns(self.session - 1))
         stored.include(self.session, following - 1)
-        stored.close(self.session)[traded] = c.price[traded]
+        closes = stored.close(self.session)
+        seen = traded[np.isnan(closes[traded])]
+        closes[seen] = c.price[seen]
         stored.open(self.session)[traded] = c.session_open[traded]
         first = traded[(c.first_session[traded] < 0) | (c.first_session[traded] >= self.session)]
         c.first_session[first] = self.session
-        c.first_close[first] = c.price[first]
+        c.first_close[first] = closes[first]
         if self.bars is not None:
             self.bars.add_session(self.session, c, traded)
         c.start_session()

@@ -31,8 +31,8 @@ from aiosmtpd.controller import Controller
 Told = tuple[str, str]
 """(episode, kind)."""
 
-_EPISODE = re.compile(r"^ ?Episode: (\S+)", re.MULTILINE)
-_STATE = re.compile(r"^ ?State: (\S+)", re.MULTILINE)
+_EPISODE = re.compile(r"^Episode: (\S+)", re.MULTILINE)
+_STATE = re.compile(r"^State: (\S+)", re.MULTILINE)
 _PATIENCE = 60.0
 
 

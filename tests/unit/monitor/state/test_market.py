@@ -273,7 +273,7 @@ def test_history_can_come_before_or_after_events(tape):
     assert view.closed_sessions() == 3
 
 
-def test_history_of_the_future_is_not_seen_before_its_close_and_gives_way_to_the_market(tape):
+def test_history_of_the_future_is_not_seen_before_its_close_and_then_stands(tape):
     tape.state.import_sessions(history(IWM={"2026-01-22": 2.0, "2026-01-23": 3.0, "2026-01-26": 4.0}))
     tape.trade("IWM", 2.2, "2026-01-23 10:00")
     view = tape.state.view(("IWM",))
@@ -282,7 +282,7 @@ def test_history_of_the_future_is_not_seen_before_its_close_and_gives_way_to_the
     assert np.isnan(view.at_close(-1).prices()).all()
     tape.trade("IWM", 5, "2026-01-27 10:00")
     view = tape.state.view(("IWM",))
-    assert [view.base(Sessions(n)).tolist() for n in (1, 2)] == [[4], [2.2]]
+    assert [view.base(Sessions(n)).tolist() for n in (1, 2)] == [[4], [3]]
 
 
 @pytest.mark.parametrize(
