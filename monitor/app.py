@@ -107,11 +107,12 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         engine = Engine(ruleset, calendar, max_gap_ns=config.stale_after, session_ns=calendar.session_ns)
         state = MarketState(calendar, price=PriceSource(config.price), stale_after_ns=config.stale_after)
         state.needs(engine.requirements)
-        recovered = await recover(store, state, engine.requirements, history)
+        truth = TruthFilter(TruthSettings(lateness_ns=config.lateness))
+        recovered = await recover(store, state, truth, engine.requirements, history)
         pipeline = Pipeline(
             state,
             engine,
-            TruthFilter(TruthSettings(lateness_ns=config.lateness)),
+            truth,
             Cutter(config.evaluate_every, hold_last=not follows_wall),
             Routing(config.told, _ZONE),
             follows_wall=follows_wall,

@@ -57,18 +57,15 @@ def intraday(bar_ns: int) -> Tempo:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What happened: `batches` in order of time, and session closes that were found elsewhere.
+    """What happened: `batches` in order of time, and the official session closes that were found elsewhere.
 
-    `history`, `closes`: ``ts`` (Date), ``symbol, open, close``. `history` is before an instrument is first in the
-    batches. `closes` are of later sessions and replace what the batches made of them: in sessions before the first
-    evaluation, and with `official` in every session once it is over.
+    `history`: ``ts`` (Date), ``symbol, open, close``. A close is seen once its session is over, and wins over what the
+    batches made of that session.
     """
 
     batches: Iterable[Batch]
     stale_after_ns: int
     history: pl.DataFrame
-    closes: pl.DataFrame
-    official: bool = False
 
 
 class Playback:
@@ -81,9 +78,7 @@ class Playback:
         self.state.needs(needs)
         self._instruments = needs.instruments
         self._recording = recording
-        self._calendar = calendar
         self._truth = TruthFilter()
-        self._closes_until = -1
         if recording.history.height:
             self.state.import_sessions(recording.history)
 
@@ -113,21 +108,7 @@ class Playback:
             yield self._view()
 
     def _view(self) -> View:
-        self._take_closes()
         return self.state.view(self._instruments)
-
-    def _take_closes(self) -> None:
-        """Put the recording's closes of sessions that are over in place of the batches' own."""
-        session, done = self.state.session, self._closes_until
-        if session == done or not self._recording.closes.height or (done >= 0 and not self._recording.official):
-            return
-        self._closes_until = session
-        over = pl.col("ts") < self._calendar.date(session)
-        if done >= 0:
-            over &= pl.col("ts") >= self._calendar.date(done)
-        closes = self._recording.closes.filter(over)
-        if closes.height:
-            self.state.import_sessions(closes)
 
     def _pieces(self) -> Iterator[CleanBatch]:
         cutter = Cutter(hold_last=True)

@@ -28,6 +28,8 @@ from rules.ruleset import RuleSet
 from rules.transition import InstanceRecord, Transition
 
 SECOND: Final = 1_000_000_000
+FEED: Final = "feed"
+"""The field of a journal entry that names its feed."""
 _AT_ONCE: Final = 16
 """Pieces evaluated in one call: the compute thread is free for others every few dozen milliseconds."""
 
@@ -76,6 +78,7 @@ class Pipeline:
         self._last_id = last_id or JournalId(0, 0)
         self._on_template_error = on_template_error
         self._pieces: deque[CleanBatch] = deque()
+        self._feed = ""
         self._received_at = 0
         self._seen_at = 0
         self._quoted_at = 0
@@ -89,6 +92,8 @@ class Pipeline:
         A call does a bounded number of pieces; while :attr:`waiting`, call again, without batches.
         """
         clean = [self.truth.clean(b, wall_ns if self._follows_wall else None) for b in batches]
+        if batches:
+            self._feed = batches[0].feed if len({b.feed for b in batches}) == 1 else ""
         self._received_at = min((b.received_at for b in batches), default=self._received_at)
         self._seen_at = wall_ns
         self._pieces.extend(self._cutter.cut(clean))
@@ -127,8 +132,12 @@ class Pipeline:
         applied = clock.monotonic()
         evaluation = self.engine.evaluate(self.state.view(self.engine.requirements.instruments))
         evaluated = clock.monotonic()
-        result = self._result(journal.encode(piece, self.state.now), evaluation, wall_ns)
+        result = self._result(self._entry(piece), evaluation, wall_ns)
         return replace(result, rows=piece.rows, apply_seconds=applied - began, evaluation_seconds=evaluated - applied)
+
+    def _entry(self, piece: CleanBatch) -> dict[str, bytes]:
+        """The journal entry of a piece, with the feed's name where it is of one feed alone."""
+        return journal.encode(piece, self.state.now, {FEED: self._feed.encode()} if self._feed else None)
 
     def _result(self, fields: Mapping[str, bytes], evaluation: Evaluation, wall_ns: int) -> Result:
         notes = [n for t in evaluation.transitions for n in self._tell(t)]

@@ -14,7 +14,8 @@ from typing import Final
 import polars as pl
 
 from monitor import journal
-from monitor.pipeline import decode_record
+from monitor.ingest import TruthFilter
+from monitor.pipeline import FEED, decode_record
 from monitor.state import MarketState
 from monitor.store.base import JournalId, Store
 from rules.transition import InstanceRecord
@@ -35,9 +36,13 @@ class Recovered:
 
 
 async def recover(
-    store: Store, state: MarketState, requirements: Requirements, history: Sequence[pl.DataFrame]
+    store: Store,
+    state: MarketState,
+    truth: TruthFilter,
+    requirements: Requirements,
+    history: Sequence[pl.DataFrame],
 ) -> Recovered:
-    """Fill an empty state with what `requirements` look back to.
+    """Fill an empty state with what `requirements` look back to, and an empty filter with what it last let through.
 
     `history`: session closes of the configuration's files, oldest first. They are the official ones and win over what
     the monitor saw itself.
@@ -49,7 +54,9 @@ async def recover(
     state.restore(frames, minutes, [*sessions, *history])
     entries = 0
     async for entry in store.journal(checkpoint.covers if checkpoint else None):
-        state.apply(*journal.decode(entry.fields))  # one by one: merged, late rows would count into other minutes
+        batch, now = journal.decode(entry.fields)
+        state.apply(batch, now)  # one by one: merged, late rows would count into other minutes
+        truth.learn(batch, entry.fields.get(FEED, b"").decode() or None)
         entries += 1
     records = [decode_record(data) for data in (await store.instances()).values()]
     return Recovered(records, await store.last_journal_id(), entries)

@@ -68,7 +68,7 @@ def evaluate(  # noqa: PLR0913 - one a flag
     if moment is not None:
         first = last = moment
     series = Series(formula, trading)
-    recording = recorded.recording(series.requirements.instruments, first, last, official=True)
+    recording = recorded.recording(series.requirements.instruments, first, last)
     playback = Playback(recording, trading, series.requirements)
     if moment is not None:
         views = playback.at([moment])

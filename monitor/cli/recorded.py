@@ -42,18 +42,16 @@ def data_options(command: Command) -> Command:
 class Recorded:
     """What data files hold.
 
-    `played`: the files that are played, and `tempo` theirs; session bars are where there is nothing finer. `before`,
-    `after`: session closes of each symbol (``ts`` Date, ``symbol, open, close``) before the session in which it is
-    first played, and from then on.
+    `played`: the files that are played, and `tempo` theirs; session bars are where there is nothing finer. `closes`:
+    the session closes of the others, ``ts`` Date, ``symbol, open, close``.
     """
 
     played: Sequence[DataFile]
     tempo: Tempo
-    before: pl.DataFrame
-    after: pl.DataFrame
+    closes: pl.DataFrame
     calendar: TradingCalendar
 
-    def recording(self, instruments: Sequence[str], first: int, last: int, *, official: bool = False) -> Recording:
+    def recording(self, instruments: Sequence[str], first: int, last: int) -> Recording:
         """The recording of some instruments up to `last`; what is before `first` need not be evaluated.
 
         Raises:
@@ -67,14 +65,14 @@ class Recorded:
         wanted = pl.col("symbol").is_in(sorted(instruments)) if instruments else pl.lit(True)
         files = [replace(f, frame=frame) for f in self.played if (frame := f.frame.filter(wanted)).height]
         self._warn_of_missing(instruments, files)
-        before, start = self.before.filter(wanted), None
+        history, start = self.closes.filter(wanted), None
         if all(f.sessions for f in files):
             start = first
             session = self.calendar.date(self.calendar.session_at(first)) if first else None
-            earlier = [f.frame.filter(pl.col("ts") < session).select(before.columns) for f in files if session]
-            before = pl.concat([before, *earlier])
+            earlier = [f.frame.filter(pl.col("ts") < session).select(history.columns) for f in files if session]
+            history = pl.concat([history, *earlier])
         played = (batch for _, batch in batches(files, self.calendar, start, last))
-        return Recording(played, self.tempo.stale_after_ns, before, self.after.filter(wanted), official)
+        return Recording(played, self.tempo.stale_after_ns, history)
 
     def span(self) -> tuple[int, int]:
         """Event time of the first and last row that is played, UTC nanoseconds."""
@@ -82,7 +80,7 @@ class Recorded:
         return min(int(t.to_numpy().min()) for t in times), max(int(t.to_numpy().max()) for t in times)
 
     def _warn_of_missing(self, instruments: Iterable[str], played: Sequence[DataFile]) -> None:
-        present = {s for frame in (self.before, *(f.frame for f in played)) for s in frame["symbol"].unique().to_list()}
+        present = {s for frame in (self.closes, *(f.frame for f in played)) for s in frame["symbol"].unique().to_list()}
         absent = sorted(set(instruments) - present)
         if absent:
             click.echo(f"warning: no data of {', '.join(absent)}: what needs them is unknown", err=True)
@@ -112,10 +110,12 @@ def read_recorded(
         raise Fault(f"{wrong.path}: history is session bars, with a date as ts")
     daily, fine = [f for f in files if f.sessions], [f for f in files if not f.sessions]
     _refuse_repeats(daily)
+    for file in daily:
+        _session_bars(file, calendar)
     played = fine or daily
-    before, after = _split([*past, *daily] if fine else past, played, calendar)
+    closes = _closes([*past, *daily] if fine else past, calendar)
     tempo = intraday(max(f.bar_ns or 0 for f in fine)) if fine else SESSIONS
-    return Recorded(played, tempo, before, after, calendar)
+    return Recorded(played, tempo, closes, calendar)
 
 
 def read_sessions(paths: Sequence[Path], calendar: TradingCalendar) -> pl.DataFrame:
@@ -178,22 +178,12 @@ def _session_bars(file: DataFile, calendar: TradingCalendar) -> pl.DataFrame:
     return file.frame
 
 
-def _split(
-    history: Sequence[DataFile], played: Sequence[DataFile], calendar: TradingCalendar
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Session closes of each symbol before the session in which it is first played, and from then on."""
-    import numpy as np
+def _closes(files: Sequence[DataFile], calendar: TradingCalendar) -> pl.DataFrame:
+    """Session closes of files, ``ts, symbol, open, close``."""
     import polars as pl
 
     columns = {"ts": pl.Date, "symbol": pl.String, "open": pl.Float64, "close": pl.Float64}
-    closes = pl.concat([pl.DataFrame(schema=columns), *(_session_bars(f, calendar).select(*columns) for f in history)])
-    times = pl.concat([f.frame.select("symbol", at=_times(f, calendar)) for f in played])
-    firsts = times.group_by("symbol").agg(pl.col("at").min())
-    sessions = np.searchsorted(calendar.closes, firsts["at"].to_numpy())
-    firsts = firsts.select("symbol", first=pl.Series(calendar.dates[sessions]))
-    closes = closes.join(firsts, on="symbol", how="left", maintain_order="left")
-    before = pl.col("first").is_null() | (pl.col("ts") < pl.col("first"))
-    return closes.filter(before).drop("first"), closes.filter(~before).drop("first")
+    return pl.concat([pl.DataFrame(schema=columns), *(_session_bars(f, calendar).select(*columns) for f in files)])
 
 
 def _times(file: DataFile, calendar: TradingCalendar) -> pl.Series:

@@ -76,7 +76,8 @@ class RedisStore:
         await self._server.command("PING")
 
     async def acquire(self, owner: str) -> int:
-        """Take the lease from whoever holds it; the new epoch."""
+        """Take the lease from whoever holds it; the new epoch. A server that was emptied gets its group again."""
+        await self._make_group()
         epoch = int(await self._server.call(_ACQUIRE, Call([self._keys.leader], [owner])))
         self._lease, self._acknowledged = f"{epoch}:{owner}", None
         return epoch

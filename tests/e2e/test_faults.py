@@ -34,7 +34,7 @@ CLEAN = [
     ("small-caps-fall@2026-01-23.3", "resolved", "2026-01-23T15:32:30Z"),
     ("small-caps-fall@2026-01-23.4", "firing", "2026-01-23T15:35:00Z"),
 ]
-DAY = {"start": "2026-01-23", "end": "2026-01-24"}
+DAY = {"start": "2026-01-23T14:30", "end": "2026-01-23T21:00"}  # before and after, crypto alone trades
 
 
 async def story(world: World) -> list[tuple[str, str, str]]:

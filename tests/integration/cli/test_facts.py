@@ -163,7 +163,7 @@ def spreads(calendar, files, start, end):
     series = Series(parse_expression("excess(IWM, SPY, 1d)", load_texts({}).ruleset), calendar)
     first, last = read_start(start, calendar), read_end(end, calendar)
     recorded = read_recorded(files, (), calendar, label="start", bar=None)
-    recording = recorded.recording(series.requirements.instruments, first, last, official=True)
+    recording = recorded.recording(series.requirements.instruments, first, last)
     playback = Playback(recording, calendar, series.requirements)
     return list(series.values(playback.instants(first, last)))
 
