@@ -324,10 +324,10 @@ class Compiler:
 
     def plan(self) -> Plan:
         """Everything added so far, in an order in which each step finds its inputs ready."""
-        by_step: dict[tuple[int, object, object], list[int]] = defaultdict(list)
+        by_step: dict[tuple[int, str, object], list[int]] = defaultdict(list)
         for number, (op, *key) in enumerate(self._nodes):
             part: object = tuple(key[:3]) if op == "window" else key[0] if op == "rank" else None
-            by_step[self._levels[number], op, part].append(number)
+            by_step[self._levels[number], str(op), part].append(number)
         constants = by_step.pop((0, "const", None), [])
         steps = [self._step(op, part, slots) for (_, op, part), slots in sorted(by_step.items(), key=lambda s: s[0][0])]
         reach = Reach()

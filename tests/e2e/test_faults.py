@@ -38,7 +38,8 @@ DAY = {"start": "2026-01-23T14:30", "end": "2026-01-23T21:00"}  # before and aft
 
 
 async def story(world: World) -> list[tuple[str, str, str]]:
-    return stories(await world.ask("/api/v1/transitions?limit=1000"))
+    told: list[tuple[str, str, str]] = stories(await world.ask("/api/v1/transitions?limit=1000"))
+    return told
 
 
 async def feed(world: World):
@@ -116,9 +117,7 @@ async def killed_and_started(world: World, times: int) -> None:
     await world.play(**DAY, speed=23_400 / (3.0 * times))
     for _ in range(times):
         await world.start_daemon()
-        seen = len(world.daemon.lines)
-        await until(lambda at=seen: len(world.daemon.lines) > at, "the daemon at work")
-        await world.reaches((await world.ask("/api/v1/status"))["at"] or "2026")
+        await world.reaches("2026")
         await world.kill_daemon()
     await world.start_daemon()
     await world.reaches("2026-01-23T20:59:00Z", patience=120)

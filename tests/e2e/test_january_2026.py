@@ -37,7 +37,8 @@ async def test_the_reversal_and_the_streak(tmp_path, shared_tools, shared_data):
         await world.reaches("2026-01-23T20:59:00Z")
         told = stories(await world.ask("/api/v1/transitions?limit=1000"))
 
-        first = {rule: next(s for s in told if s[0].startswith(rule)) for rule in ("small-caps-fall", "small-caps-streak")}
+        rules = ("small-caps-fall", "small-caps-streak")
+        first = {rule: next(s for s in told if s[0].startswith(rule)) for rule in rules}
         assert first["small-caps-streak"] == ("small-caps-streak@2026-01-15.1", "firing", "2026-01-15T14:32:30Z")
         assert first["small-caps-fall"] == ("small-caps-fall@2026-01-23.1", "firing", "2026-01-23T15:07:30Z")
         assert ("small-caps-streak@2026-01-15.1", "resolved") in [s[:2] for s in told]
@@ -50,4 +51,5 @@ async def test_the_reversal_and_the_streak(tmp_path, shared_tools, shared_data):
             assert "IWM 26" in text
             assert "SPY 68" in text
         assert await world.daemon.end() == 0
-        assert [line for line in world.daemon.lines if line.startswith("{") and json.loads(line)["level"] == "error"] == []
+        logged = [json.loads(line) for line in world.daemon.lines if line.startswith("{")]
+        assert [record for record in logged if record["level"] == "error"] == []

@@ -1,9 +1,9 @@
 """Everything around the daemon, for tests that run the real program: an exchange, a mail server, a webhook, a store.
 
-    async with World(tmp_path, rules=..., ...) as world:
-        await world.play(start="2026-01-23", end="2026-01-24")
-        await world.start_daemon()
-        await world.inbox.expect(("small-caps-fall@2026-01-23.1", "firing"))
+async with World(tmp_path, rules=..., ...) as world:
+    await world.play(start="2026-01-23", end="2026-01-24")
+    await world.start_daemon()
+    await world.inbox.expect(("small-caps-fall@2026-01-23.1", "firing"))
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import yaml
@@ -154,7 +154,7 @@ class World:
         self.api = ""
         self._url = ""
 
-    async def __aenter__(self) -> World:
+    async def __aenter__(self) -> Self:
         self._smtp = Controller(_Mailbox(self.mail), hostname="127.0.0.1", port=free_port())
         self._smtp.start()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _webhook(self.hook))
@@ -192,7 +192,9 @@ class World:
             "feeds": {"iex": {"type": "alpaca", "key": "key", "secret": "secret", "url": self._url}},
             "history": [{"type": "file", "data": str(self.data / "daily_ohlcv_raw.parquet")}],
             "receivers": {
-                "mail": {"urls": [f"mailto://127.0.0.1:{smtp}?from=monitor@example.com&to=desk@example.com&mode=insecure"]},
+                "mail": {
+                    "urls": [f"mailto://127.0.0.1:{smtp}?from=monitor@example.com&to=desk@example.com&mode=insecure"]
+                },
                 "hook": {"urls": [f"json://127.0.0.1:{http}/alerts"]},
             },
             "web": {"listen": "127.0.0.1:0"},

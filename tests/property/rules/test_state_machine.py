@@ -1,4 +1,4 @@
-"""The engine against a model of the instance state machine, written from the rule language's contract in the plainest way."""
+"""The engine against a model of the instance state machine, written from the contract in the plainest way."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Model:
         elif policy is OnClose.RESOLVE and self.state != "inactive":
             self.move("inactive" if self.state == "pending" else "resolved", at)
 
-    def judge(self, now: int, v: str) -> None:
+    def judge(self, now: int, v: str) -> None:  # noqa: C901, PLR0912 - the contract's table, row by row
         if v == "H" and self.rule.until is None:
             v = "F"
         if self.rule.no_data is not NoData.KEEP:
@@ -110,8 +110,7 @@ def run(engine: Engine, steps, start):
     seen, now = [], start
     for wait, verdict in steps:
         now += wait
-        for t in engine.evaluate(view(now, verdict)).transitions:
-            seen.append((t.at, str(t.old), str(t.new)))
+        seen += [(t.at, str(t.old), str(t.new)) for t in engine.evaluate(view(now, verdict)).transitions]
     return seen, now
 
 

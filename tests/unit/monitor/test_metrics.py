@@ -3,7 +3,7 @@ from __future__ import annotations
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from connectors.feed import FeedStatus
-from monitor.metrics import FeedFigures, Metrics
+from monitor.metrics import FeedFigures, Metrics, Step
 
 
 def figures(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -51,7 +51,7 @@ def test_a_total_that_began_again_is_added_whole():
 
 def test_commits_notifications_and_problems_are_counted():
     metrics = Metrics()
-    metrics.committed(0.002, [0.004, 0.03])
+    metrics.committed(0.002, [Step(10, 0.001, 0.001, latency) for latency in (0.004, 0.03)])
     metrics.notification("desk", "delivered")
     metrics.template_error("lead", "bad")
     metrics.observe_filtered({("iex", "crossed"): 3})

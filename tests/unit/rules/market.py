@@ -86,14 +86,17 @@ class Tables(View):
     def base(self, window: Window) -> Floats:
         match window:
             case Sessions(count=count) if count <= len(self.closes):
-                return self.closes[-count]
+                start: Floats = self.closes[-count]
+                return start
             case Since(date=date):
-                return self.closes[(date - FIRST_DAY).days - (self.session - len(self.closes))]
+                since: Floats = self.closes[(date - FIRST_DAY).days - (self.session - len(self.closes))]
+                return since
             case _:
                 return np.full(len(self.instruments), np.nan)
 
     def first(self) -> Floats:
-        return self.closes[0]
+        oldest: Floats = self.closes[0]
+        return oldest
 
     def closed_sessions(self) -> int:
         return len(self.closes)
