@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -33,13 +32,13 @@ from monitor.notify.receivers import open_receiver
 from monitor.notify.sender import Sender
 from monitor.pipeline import Pipeline, Routing
 from monitor.recovery import recover
+from monitor.rule_files import read_rules
 from monitor.state import MarketState, PriceSource
 from monitor.store.base import StoreError
 from monitor.store.factory import open_store
 from monitor.web.api import create_app, snapshot
 from monitor.web.server import WebServer
 from rules.engine import Engine
-from rules.load import load_rules
 from rules.ruleset import RuleSet
 
 _LOG = structlog.get_logger(__name__)
@@ -78,7 +77,7 @@ async def run(config: settings.Settings) -> int:
 async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
     follows_wall = config.clock == "wall"
     calendar = TradingCalendar(config.calendar)
-    ruleset = _rules(config.rules)
+    ruleset = _rules(config)
     liveness: Liveness = (
         WallLiveness(calendar, clock.wall_ns) if follows_wall else EventLiveness(calendar, clock.monotonic)
     )
@@ -136,6 +135,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             max_pending_bytes=_PENDING_BYTES,
             zone=_ZONE,
             owner=owner,
+            receivers=tuple(config.receivers),
+            history=history,
         )
         daemon = Daemon(parts)
         token = config.web.token.get_secret_value() if config.web.token else None
@@ -188,8 +189,8 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.wait(tasks)
 
 
-def _rules(paths: Sequence[Path]) -> RuleSet:
-    loaded = load_rules(paths)
+def _rules(config: settings.Settings) -> RuleSet:
+    loaded = read_rules(config.rules, config.receivers)
     for diagnostic in loaded.diagnostics:
         _LOG.warning("rules", problem=diagnostic.render())
     if loaded.ruleset is None:

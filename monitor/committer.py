@@ -71,13 +71,14 @@ class Committer:
         """Bytes decided and not yet durable."""
         return self._bytes
 
-    async def put(self, item: Item) -> None:
-        """Queue an item; waits while the queue is full."""
+    async def put(self, *items: Item) -> None:
+        """Queue items; waits while the queue is full."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._bytes < self._max_bytes)
-            self._queue.append(item)
-            self._bytes += _size(item)
-            self._changed.notify_all()
+            for item in items:
+                await self._changed.wait_for(lambda: self._bytes < self._max_bytes)
+                self._queue.append(item)
+                self._bytes += _size(item)
+                self._changed.notify_all()
 
     async def drained(self) -> None:
         """Return when everything queued is durable."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import structlog
 
 from connectors.backlog import Backlog
@@ -25,10 +26,10 @@ from monitor.liveness import Liveness
 from monitor.metrics import Metrics, Step
 from monitor.notify.outbox import Notifier
 from monitor.pipeline import Pipeline, Result
-from monitor.rule_files import watch
+from monitor.recovery import load_sessions
+from monitor.rule_files import read_rules, watch
 from monitor.store.base import Store, StoreError
 from monitor.web.events import EventStream
-from rules.load import load_rules
 from rules.transition import InstanceRecord
 
 _LOG = structlog.get_logger(__name__)
@@ -73,6 +74,8 @@ class Parts:
     max_pending_bytes: int
     zone: ZoneInfo
     owner: str
+    receivers: tuple[str, ...]
+    history: Sequence[pl.DataFrame]
 
 
 class Daemon:
@@ -83,6 +86,7 @@ class Daemon:
         self._backlog, self._feeds, self._liveness = parts.backlog, parts.feeds, parts.liveness
         self._notifier, self._health, self._metrics = parts.notifier, parts.health, parts.metrics
         self._rule_paths, self._schedule, self._follows_wall = parts.rule_paths, parts.schedule, parts.follows_wall
+        self._receivers, self._history = parts.receivers, parts.history
         self.events, self.zone = EventStream(), parts.zone
         self._turn = asyncio.Lock()
         self.committer = Committer(
@@ -99,29 +103,29 @@ class Daemon:
 
     async def pump(self) -> None:
         """Move what the feeds said through the compute thread into the store's queue, for ever."""
-        taking = asyncio.ensure_future(self._backlog.take(_MOST_ROWS))
+        taking, held = asyncio.ensure_future(self._backlog.take(_MOST_ROWS)), 0
         try:
             while True:
-                held = await self.compute.run(lambda p: p.held)
                 patience = _HOLD if held else _TICK if self._follows_wall else None
                 await asyncio.wait([taking], timeout=patience)
                 if taking.done():
                     batches, taking = taking.result(), asyncio.ensure_future(self._backlog.take(_MOST_ROWS))
-                    await self._in_turn(Pipeline.process, batches, clock.wall_ns())
-                    self._liveness.saw(await self.compute.run(lambda p: p.state.now))
+                    held, now = await self._in_turn(Pipeline.process, batches, clock.wall_ns())
+                    self._liveness.saw(now)
                 else:
-                    await self._in_turn(Pipeline.flush if held else Pipeline.tick, clock.wall_ns())
+                    held, _ = await self._in_turn(Pipeline.flush if held else Pipeline.tick, clock.wall_ns())
         finally:
             taking.cancel()
 
-    async def _in_turn(self, call: Any, *args: Any) -> None:  # noqa: ANN401 - any call of the pipeline that gives results
+    async def _in_turn(self, call: Any, *args: Any) -> tuple[int, int]:  # noqa: ANN401 - any call that gives results
+        """Queue what a call of the pipeline decides; the rows then held back, and event time."""
         async with self._turn:
-            results: list[Result] = await self.compute.run(call, *args)
-            for result in results:
-                await self.committer.put(result)
-            while await self.compute.run(lambda p: p.waiting):
-                for result in await self.compute.run(Pipeline.process, (), clock.wall_ns()):
-                    await self.committer.put(result)
+            output = await self.compute.run(_output, call, *args)
+            await self.committer.put(*output.results)
+            while output.waiting:
+                output = await self.compute.run(_output, Pipeline.process, (), clock.wall_ns())
+                await self.committer.put(*output.results)
+        return output.held, output.now
 
     async def adopt(self, records: Sequence[InstanceRecord]) -> None:
         """Take up the stored instances; what became of edited rules while no daemon ran is told now."""
@@ -197,7 +201,7 @@ class Daemon:
 
     async def reload(self) -> list[str]:
         """Read the rules again; the errors, if they are wrong and the old ones stay."""
-        loaded = await asyncio.to_thread(load_rules, self._rule_paths)
+        loaded = await asyncio.to_thread(read_rules, self._rule_paths, self._receivers)
         for diagnostic in loaded.diagnostics:
             _LOG.warning("rules", problem=diagnostic.render())
         if loaded.ruleset is None:
@@ -208,10 +212,23 @@ class Daemon:
         self._rule_errors = []
         self._health.clear(RULES_INVALID)
         self._metrics.reloads.labels("applied").inc()
+        needed = await self.compute.run(lambda p: p.engine.requirements)
         await self._in_turn(Pipeline.reload, loaded.ruleset, clock.wall_ns())
+        if await self.compute.run(lambda p: p.engine.requirements) != needed:
+            await self._load_history()
         await self._feeds.want(await self.compute.run(lambda p: p.engine.requirements.instruments))
         _LOG.info("rules loaded", alerts=len(loaded.ruleset.alerts), records=len(loaded.ruleset.records))
         return []
+
+    async def _load_history(self) -> None:
+        """Give rules that look at more than the old ones did the stored past of it."""
+        needed = await self.compute.run(lambda p: p.engine.requirements)
+        try:
+            stored = await load_sessions(self.store, needed)
+        except StoreError as error:
+            _LOG.warning("new rules see only what came since the start, until the next one", error=str(error))
+            stored = []
+        await self.compute.run(Pipeline.include_history, [*stored, *self._history])
 
     # --- what happened --------------------------------------------------------------------------------------
 
@@ -257,6 +274,20 @@ class Daemon:
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """All figures as text, and its content type, for who accepts that."""
         return self._metrics.expose(accept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What a call decided, and how the pipeline stands after it: one hand-over between the threads, not four."""
+
+    results: list[Result]
+    waiting: int
+    held: int
+    now: int
+
+
+def _output(pipeline: Pipeline, call: Any, *args: Any) -> _Output:  # noqa: ANN401 - any call that gives results
+    return _Output(call(pipeline, *args), pipeline.waiting, pipeline.held, pipeline.state.now)
 
 
 def _lags(pipeline: Pipeline, wall_ns: int) -> dict[str, float]:

@@ -19,6 +19,7 @@ import polars as pl
 from connectors.batch import Batch
 from monitor import clock, journal
 from monitor.ingest import CleanBatch, Cutter, TruthFilter
+from monitor.last_quotes import LastQuotes
 from monitor.notify.compose import compose, plain_evidence
 from monitor.notify.message import Notification
 from monitor.state import MarketState
@@ -81,8 +82,7 @@ class Pipeline:
         self._feed = ""
         self._received_at = 0
         self._seen_at = 0
-        self._quoted_at = 0
-        self._quoted_until = 0
+        self._last_quotes = LastQuotes(state)
 
     # --- data -----------------------------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class Pipeline:
             instances={name: None if r is None else encode_record(r) for name, r in evaluation.records},
             transitions=[encode_transition(t) for t in evaluation.transitions],
             outbox=[n.encode() for n in notes],
-            quotes=self._last_quotes(wall_ns),
+            quotes=self._last_quotes.due(wall_ns),
         )
         return Result(commit, evaluation.transitions, self._received_at)
 
@@ -160,18 +160,6 @@ class Pipeline:
         self._last_id = JournalId(ms, self._last_id.sequence + 1 if ms == self._last_id.ms else 0)
         return self._last_id
 
-    def _last_quotes(self, wall_ns: int) -> dict[str, dict[str, str]]:
-        """Last quotes to publish: those that changed, at most once a second."""
-        if wall_ns - self._quoted_at < SECOND:
-            return {}
-        frame = self.state.quotes_frame().filter(
-            pl.max_horizontal("quote_ts", "trade_ts").to_physical() > self._quoted_until
-        )
-        self._quoted_at, self._quoted_until = wall_ns, self.state.now
-        columns = frame.select(pl.col("*").exclude("symbol").cast(pl.String)).rows(named=True)
-        rows = zip(frame["symbol"].to_list(), columns, strict=True)
-        return {symbol: {k: v for k, v in row.items() if v is not None} for symbol, row in rows}
-
     # --- rules and store ------------------------------------------------------------------------------------
 
     def reload(self, ruleset: RuleSet, wall_ns: int) -> list[Result]:
@@ -179,6 +167,11 @@ class Pipeline:
         evaluation = self.engine.reload(ruleset)
         self.state.needs(self.engine.requirements)
         return [self._result(journal.encode(CleanBatch(), self.state.now), evaluation, wall_ns)]
+
+    def include_history(self, closes: Sequence[pl.DataFrame]) -> None:
+        """Take in session closes; of two for one session and instrument, the later frame's."""
+        for frame in closes:
+            self.state.import_sessions(frame)
 
     def adopt(self, records: Sequence[InstanceRecord], wall_ns: int) -> list[Result]:
         """Take up the instances of the last process; a result where rules changed while no process ran."""

@@ -48,7 +48,7 @@ async def recover(
     the monitor saw itself.
     """
     checkpoint = await store.load_checkpoint()
-    sessions = await _load(store, "1d", _needed(await store.bar_chunks("1d"), requirements))
+    sessions = await load_sessions(store, requirements)
     minutes = await _load(store, "1m", await store.bar_chunks("1m") if requirements.clock_ns else [])
     frames = {name: read_frame(data) for name, data in checkpoint.frames.items()} if checkpoint else {}
     state.restore(frames, minutes, [*sessions, *history])
@@ -60,6 +60,11 @@ async def recover(
         entries += 1
     records = [decode_record(data) for data in (await store.instances()).values()]
     return Recovered(records, await store.last_journal_id(), entries)
+
+
+async def load_sessions(store: Store, requirements: Requirements) -> list[pl.DataFrame]:
+    """Stored session bars that rules look back to, oldest first."""
+    return await _load(store, "1d", _needed(await store.bar_chunks("1d"), requirements))
 
 
 def _needed(names: list[str], requirements: Requirements) -> list[str]:

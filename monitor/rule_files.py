@@ -1,16 +1,41 @@
-"""Watches the rule files: a saved change is noticed within half a second."""
+"""Reads the rule files for a daemon, and watches them: a saved change is noticed within half a second."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
+
+from rules.diagnostics import Diagnostic, Level
+from rules.load import LoadResult, load_rules
 
 _EVERY: Final = 0.4
 _SUFFIXES: Final = (".yaml", ".yml")
 
 Stamp = dict[Path, tuple[int, int]]
+
+
+def read_rules(paths: Sequence[Path], receivers: Collection[str]) -> LoadResult:
+    """The rules, refused as well where one notifies a receiver that is not configured."""
+    loaded = load_rules(paths)
+    alerts = loaded.ruleset.alerts if loaded.ruleset else ()
+    unknown = [(rule, name) for rule in alerts for name in rule.notify or () if name not in receivers]
+    if not unknown:
+        return loaded
+    known = ", ".join(sorted(receivers))
+    faults = [
+        Diagnostic(
+            rule.source.file,
+            rule.source.line,
+            1,
+            Level.ERROR,
+            f"`{rule.name}` notifies `{name}`, which is no configured receiver",
+            hint=f"there is {known}",
+        )
+        for rule, name in unknown
+    ]
+    return LoadResult(None, [*loaded.diagnostics, *faults])
 
 
 def stamp(paths: Sequence[Path]) -> Stamp:

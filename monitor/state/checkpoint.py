@@ -80,9 +80,9 @@ class RestoreError(ValueError):
     """The checkpoint or the bars cannot be made into a state."""
 
 
-def quotes_frame(index: SymbolIndex, columns: Columns) -> pl.DataFrame:
-    """Last quote, trade and price of every instrument (:data:`QUOTES`)."""
-    frame = _instruments(index, columns, (name for name in QUOTES if name != "symbol"))
+def quotes_frame(index: SymbolIndex, columns: Columns, codes: Codes | None = None) -> pl.DataFrame:
+    """Last quote, trade and price (:data:`QUOTES`) of the instruments `codes`, or of every one."""
+    frame = _instruments(index, columns, (name for name in QUOTES if name != "symbol"), codes)
     moments = [name for name, dtype in QUOTES.items() if isinstance(dtype, pl.Datetime)]
     numbers = [name for name, dtype in QUOTES.items() if dtype == pl.Float64]
     known = pl.col(moments).replace(0, None)
@@ -170,9 +170,16 @@ def _check(frames: Mapping[str, pl.DataFrame]) -> dict[str, int]:
     return frames["state"].row(0, named=True)
 
 
-def _instruments(index: SymbolIndex, columns: Columns, names: Iterable[str]) -> pl.DataFrame:
-    values = {name: getattr(columns, name)[: len(index)].copy() for name in names}
-    return pl.DataFrame({"symbol": pl.Series(index.symbols(), dtype=pl.String()), **values})
+def _instruments(
+    index: SymbolIndex, columns: Columns, names: Iterable[str], codes: Codes | None = None
+) -> pl.DataFrame:
+    symbols = index.symbols()
+    if codes is None:
+        codes = np.arange(len(symbols))
+    else:
+        symbols = [symbols[code] for code in codes.tolist()]
+    values = {name: getattr(columns, name)[codes] for name in names}
+    return pl.DataFrame({"symbol": pl.Series(symbols, dtype=pl.String()), **values})
 
 
 def _cells(ring: PriceRing, rows: int, symbols: pl.Series) -> pl.DataFrame:

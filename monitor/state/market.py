@@ -282,9 +282,9 @@ class MarketState:
 
     # --- for pages and the store --------------------------------------------------------------------------------------
 
-    def quotes_frame(self) -> pl.DataFrame:
-        """Last quote, trade and price of every instrument; null where there is none."""
-        return quotes_frame(self.index, self.columns)
+    def quotes_frame(self, codes: Codes | None = None) -> pl.DataFrame:
+        """Last quote, trade and price of every instrument, or of some; null where there is none."""
+        return quotes_frame(self.index, self.columns, codes)
 
     def closed_bars(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Minute and session bars closed since the last call (:data:`MINUTE_BARS`, :data:`SESSION_BARS`).
