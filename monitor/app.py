@@ -34,7 +34,7 @@ from monitor.pipeline import Pipeline, Routing
 from monitor.recovery import recover
 from monitor.rule_files import read_rules
 from monitor.state import MarketState, PriceSource
-from monitor.store.base import StoreError
+from monitor.store.base import Store, StoreError, StoreUnavailable
 from monitor.store.factory import open_store
 from monitor.web.api import create_app, snapshot
 from monitor.web.server import WebServer
@@ -48,6 +48,8 @@ _PENDING_BYTES: Final = 256 * 2**20
 """Of decisions while the store is away: at 12 bytes a quote, 30 seconds of 500,000 quotes a second."""
 _DRAIN: Final = 5.0
 """Seconds that an orderly end waits for the store and the receivers."""
+_STORE_PATIENCE: Final = 60.0
+"""Seconds for which a store that is away is waited for at the start."""
 _MINUTE_SESSIONS: Final = 10
 _ZONE: Final = ZoneInfo("America/New_York")
 
@@ -88,12 +90,10 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
 
     metrics = Metrics()
     health = HealthBoard(config.told, on_change=metrics.problem)
-    url = config.store.url.get_secret_value()
     async with contextlib.AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(url, config.store.data_dir))
+        senders = {name: _receiver(name, receiver) for name, receiver in config.receivers.items()}
         owner = f"{socket.gethostname()}:{os.getpid()}"
-        await store.acquire(owner)
-        senders = {name: _receiver(receiver) for name, receiver in config.receivers.items()}
+        store = await _open_store(stack, config, owner)
         for sender in senders.values():
             stack.push_async_callback(sender.close)
         notifier = Notifier(
@@ -210,9 +210,30 @@ def _feed(
             return Replayed(config, name, backlog, calendar)
 
 
-def _receiver(config: settings.ReceiverSettings) -> Sender:
+async def _open_store(stack: contextlib.AsyncExitStack, config: settings.Settings, owner: str) -> Store:
+    """The open store, its lease taken. One that is away is waited for: it may be starting as well."""
+    deadline = clock.monotonic() + _STORE_PATIENCE
+    while True:
+        attempt = open_store(config.store.url.get_secret_value(), config.store.data_dir)
+        try:
+            async with contextlib.AsyncExitStack() as opening:
+                store = await opening.enter_async_context(attempt)
+                await store.acquire(owner)
+                stack.push_async_exit(opening.pop_all())
+                return store
+        except StoreUnavailable as error:
+            if clock.monotonic() > deadline:
+                raise
+            _LOG.warning("the store is away; trying again", error=str(error))
+            await asyncio.sleep(1)
+
+
+def _receiver(name: str, config: settings.ReceiverSettings) -> Sender:
     urls = [url.get_secret_value() for url in config.urls]
-    return open_receiver(urls, deadline=config.deadline / _SECOND, zone=_ZONE)
+    try:
+        return open_receiver(urls, deadline=config.deadline / _SECOND, zone=_ZONE)
+    except ValueError as error:
+        raise StartError(f"receiver `{name}`: {error}") from error
 
 
 def _failing(health: HealthBoard, receiver: str, reason: str | None) -> None:

@@ -10,8 +10,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+# How long an example takes says more about the machine's neighbours than about the code.
+settings.register_profile("rotation", deadline=None)
+settings.load_profile("rotation")
 
 
 def shared(name: str) -> Path:
