@@ -120,9 +120,9 @@ def test_the_close_freezes_sessions_and_resets_clock_windows(text: str, on_close
 
 def test_a_repeat_is_read_and_said_to_have_no_effect_yet() -> None:
     text = "groups: [{name: g, rules: [{alert: a, when: price(IWM) > 1, repeat: [1h]}]}]"
-    assert messages(text) == [
-        "`repeat` has no effect yet: an alert is told once when it fires and once when it is over"
-    ]
+    (warning,) = load_texts({"r.yaml": text}).diagnostics
+    assert warning.severity is Level.WARNING
+    assert "`repeat` has no effect yet" in warning.message
 
 
 def test_a_group_gives_defaults_that_a_rule_overrides() -> None:
