@@ -37,7 +37,7 @@ class SupervisorSettings:
     wait: float = 10.0
     """Before the first attempt after a limit that frees itself; doubles likewise ..."""
     longest_wait: float = 60.0
-    gather: float = 0.002
+    gather: float = 0.004
     """Batches are at least so far apart; a message after a longer pause is passed on at once."""
 
 

@@ -153,7 +153,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             journal_entries=recovered.entries,
             instances=len(recovered.records),
         )
-        # What is loaded by now lives as long as the daemon: looking through it for garbage would stop everything for 100 ms.
+        # What is loaded by now lives as long as the daemon; looking through it for garbage would halt all for 100 ms.
         gc.collect()
         gc.freeze()
         await _serve(daemon, notifier, feeds, web, recovered.records, stop)
