@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rules.ast import Clock, Window, Word
-from rules.plan import QUORUM, First, Plan, RankStep, Resolution, ReturnStep, SegmentStep, Slots, Step, WindowStep
+from rules.steps import QUORUM, First, Plan, RankStep, Resolution, ReturnStep, SegmentStep, Step, WindowStep
 from rules.view import Floats, View
 
 _TOLERANCE: Final = 1e-9
@@ -254,5 +254,3 @@ def _streak_present(past: tuple[Floats, ...], current: Floats, samples: int) -> 
 
 _PAST: Final = {"mean": _mean_past, "zscore": _zscore_past, "streak": _streak_past}
 _PRESENT: Final = {"mean": _mean_present, "zscore": _zscore_present, "streak": _streak_present}
-
-__all__ = ["Evaluator", "History", "Slots"]
