@@ -53,7 +53,7 @@ class Backlog:
     async def take(self, max_rows: int) -> list[Batch]:
         """What waits, oldest first, merged to one batch a feed; waits for the first.
 
-        At most `max_rows` rows, or a single batch of more: batches are not cut.
+        At most `max_rows` rows, or a single batch of more: batches are not cut. Cancelled, it has taken nothing.
         """
         await self._filled.wait()
         taken: list[Batch] = []

@@ -103,19 +103,17 @@ class Daemon:
 
     async def pump(self) -> None:
         """Move what the feeds said through the compute thread into the store's queue, for ever."""
-        taking, held = asyncio.ensure_future(self._backlog.take(_MOST_ROWS)), 0
-        try:
-            while True:
-                patience = _HOLD if held else _TICK if self._follows_wall else None
-                await asyncio.wait([taking], timeout=patience)
-                if taking.done():
-                    batches, taking = taking.result(), asyncio.ensure_future(self._backlog.take(_MOST_ROWS))
-                    held, now = await self._in_turn(Pipeline.process, batches, clock.wall_ns())
-                    self._liveness.saw(now)
-                else:
-                    held, _ = await self._in_turn(Pipeline.flush if held else Pipeline.tick, clock.wall_ns())
-        finally:
-            taking.cancel()
+        held = 0
+        while True:
+            patience = _HOLD if held else _TICK if self._follows_wall else None
+            try:
+                async with asyncio.timeout(patience):
+                    batches = await self._backlog.take(_MOST_ROWS)
+            except TimeoutError:
+                held, _ = await self._in_turn(Pipeline.flush if held else Pipeline.tick, clock.wall_ns())
+            else:
+                held, now = await self._in_turn(Pipeline.process, batches, clock.wall_ns())
+                self._liveness.saw(now)
 
     async def _in_turn(self, call: Any, *args: Any) -> tuple[int, int]:  # noqa: ANN401 - any call that gives results
         """Queue what a call of the pipeline decides; the rows then held back, and event time."""

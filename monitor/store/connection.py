@@ -16,8 +16,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from monitor.store.address import connection_options, redacted
 from monitor.store.faults import store_error
+from monitor.store.resp import Argument, packed
 
-Argument: TypeAlias = str | bytes | int
 Reply: TypeAlias = Any
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ class Server:
         """The replies to commands sent together, error replies among them as exceptions."""
         connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.send_packed_command(connection.pack_commands(commands))
+            await connection.send_packed_command(packed(commands))
             replies: list[Reply] = []
             for _ in commands:
                 try:

@@ -15,8 +15,9 @@ from monitor.store.base import (
     OutboxEntry,
     StoreRefused,
 )
-from monitor.store.connection import Argument, Call, Script, Server
+from monitor.store.connection import Call, Script, Server
 from monitor.store.keys import GROUP, Keys, stream_ids
+from monitor.store.resp import Argument
 
 OLDEST_VERSION: Final = (6, 2)
 CONNECTIONS: Final = 8

@@ -12,11 +12,12 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.benchmarks import throughput
+from tests.benchmarks import latency, throughput
 from tests.benchmarks.figures import Report, load
 
 BENCHMARKS: Final[dict[str, Callable[[], Awaitable[Report]]]] = {
     "pipeline": throughput.measure,
+    "latency": latency.measure,
 }
 
 

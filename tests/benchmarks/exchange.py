@@ -22,8 +22,6 @@ from websockets.asyncio.server import ServerConnection, serve
 from connectors.alpaca.messages import Encoding
 from tests.benchmarks.tape import FRAMES, PER_FRAME, Flip, Tape
 
-FLIPPING = ("FLIP0", "FLIP1", "FLIP2", "FLIP3")
-"""Instruments that go up and down across 500, in turns."""
 _TICK = 0.001
 
 
@@ -80,9 +78,7 @@ class Exchange:
             while sent.quotes < min(self.quotes, passed * rate):
                 flip, now = None, time.time_ns()
                 if passed * self.flips > len(sent.flips):
-                    # Each instrument goes up and down in turns.
-                    number = len(sent.flips)
-                    flip = Flip(FLIPPING[number // 2 % len(FLIPPING)], number)
+                    flip = Flip(len(sent.flips))
                     sent.flips.append(now)
                 line.transport.write(tape.frame(sent.quotes // PER_FRAME, now, flip))
                 sent.quotes += PER_FRAME

@@ -23,9 +23,8 @@ from monitor import clock, journal
 from monitor.store.base import JournalId
 from monitor.store.embedded import EmbeddedValkey
 from monitor.store.redis_store import RedisStore
-from tests.benchmarks.exchange import FLIPPING
 from tests.benchmarks.market import days_before, history, rules
-from tests.benchmarks.tape import base_prices, symbols
+from tests.benchmarks.tape import FLIPPING, base_prices, symbols
 
 PATIENCE = 120.0
 """Seconds after which a benchmark fails rather than waits."""

@@ -42,21 +42,31 @@ def base_prices(count: int) -> npt.NDArray[np.float64]:
     return np.round(np.random.default_rng(7).uniform(200, 800, count), 2)
 
 
+FLIPPING = ("FLIP0", "FLIP1", "FLIP2", "FLIP3", "FLIP4")
+"""Instruments that go up and down across 500, in turns."""
+_NUMBERS = 9_000
+
+
 @dataclass(frozen=True)
 class Flip:
     """A quote put in the place of another: `number` is written into its price, so that it can be found again."""
 
-    symbol: str
     number: int
 
     @property
+    def symbol(self) -> str:
+        """Which instrument flips."""
+        return FLIPPING[self.number % len(FLIPPING)]
+
+    @property
     def price(self) -> float:
-        """Above 500 in even flips, below it in odd ones; 1 cent a number."""
-        return (700.0 if self.number % 2 == 0 else 300.0) + self.number % 9_000 / 100
+        """Above 500 and below it in turns; 1 cent a number."""
+        up = self.number // len(FLIPPING) % 2 == 0
+        return (700.0 if up else 300.0) + self.number % _NUMBERS / 100
 
 
 def flip_number(price: float) -> int:
-    """The number, modulo 9,000, of the flip with that price."""
+    """The number of the flip with that price; exact for the first 9,000."""
     return round((price - (700.0 if price > 500 else 300.0)) * 100)  # noqa: PLR2004 - see Flip.price
 
 
