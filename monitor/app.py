@@ -22,7 +22,7 @@ from monitor.calendar import CalendarError, TradingCalendar
 from monitor.compute import ComputeThread
 from monitor.daemon import Daemon, Parts, Schedule
 from monitor.data_files import DataFileError, read
-from monitor.feeds import Connected, Feeds, Replayed, Simulated, Source
+from monitor.feeds import Connected, Feeds, Recaptured, Replayed, Simulated, Source
 from monitor.health import HealthBoard
 from monitor.ingest import Cutter, TruthFilter, TruthSettings
 from monitor.liveness import EventLiveness, Liveness, WallLiveness
@@ -179,15 +179,16 @@ async def _serve(
         await stop.wait()
         _LOG.info("stopping")
         await _end(inward)
-        await _end(middle)
         try:
             async with asyncio.timeout(_DRAIN):
+                async with daemon.turn:  # cancelled in mid-turn, what was just decided would never reach the store
+                    await _end(middle)
                 await daemon.finish()
         except TimeoutError:
             _LOG.warning(
                 "the store is away: what it does not have is in no journal and will be received again or not at all"
             )
-        await _end(outward)
+        await _end([*middle, *outward])
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -213,6 +214,8 @@ def _feed(
             return Connected(config, name, backlog, liveness)
         case settings.SimulatorFeed():
             return Simulated(config, name, backlog, liveness, calendar)
+        case settings.ReplayFeed(data=data) if data.is_dir():
+            return Recaptured(config, name, backlog)
         case settings.ReplayFeed():
             return Replayed(config, name, backlog, calendar)
 

@@ -117,7 +117,9 @@ class AlpacaFeed(Model):
     channels: Annotated[tuple[Literal["quotes", "trades", "bars"], ...], Field(min_length=1)] = ("quotes", "trades")
     symbols: Symbols | None = Field(default=None, description="what to subscribe to; without it, what the rules need")
     encoding: Literal["json", "msgpack"] = "msgpack"
-    capture: FilePath | None = Field(default=None, description="file that every raw frame is appended to")
+    capture: FilePath | None = Field(
+        default=None, description="folder for raw frames, the newest 2 GiB of them"
+    )
 
     _secrets = field_validator("key", "secret")(_not_empty)
 
@@ -145,7 +147,7 @@ class SimulatorFeed(Model):
 
 
 class ReplayFeed(Model):
-    """A data file played in the order and at the distances of its times."""
+    """A data file, or a folder of captured frames, played in the order and at the distances of its times."""
 
     type: Literal["replay"]
     data: ExistingPath

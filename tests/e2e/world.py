@@ -182,6 +182,10 @@ class World:
         await self.exchange.says("ws://")
         self._url = next(line for line in self.exchange.lines if line.startswith("ws://"))
 
+    def feed(self) -> dict[str, Any]:
+        """The exchange, as the configuration names it."""
+        return {"type": "alpaca", "key": "key", "secret": "secret", "url": self._url}
+
     def configure(self) -> Path:
         """Write rotation.yaml."""
         smtp, http = self._smtp.port, self._http.server_port
@@ -189,7 +193,7 @@ class World:
             "store": {"url": self.store, "data_dir": str(self.folder / "data")},
             "clock": "event",
             "rules": ["rules.yaml"],
-            "feeds": {"iex": {"type": "alpaca", "key": "key", "secret": "secret", "url": self._url}},
+            "feeds": {"iex": self.feed()},
             "history": [{"type": "file", "data": str(self.data / "daily_ohlcv_raw.parquet")}],
             "receivers": {
                 "mail": {
