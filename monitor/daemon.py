@@ -1,6 +1,6 @@
 """The running monitor: the loops between feeds, compute thread, store and receivers.
 
-One rule keeps them simple: whoever asks the compute thread for results holds `_turn` until they are queued for the
+One rule keeps them simple: whoever asks the compute thread for results holds `turn` until they are queued for the
 store, so the store sees results, reloads and checkpoints in the order in which they were decided.
 """
 
@@ -88,7 +88,7 @@ class Daemon:
         self._rule_paths, self._schedule, self._follows_wall = parts.rule_paths, parts.schedule, parts.follows_wall
         self._receivers, self._history = parts.receivers, parts.history
         self.events, self.zone = EventStream(), parts.zone
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
         self.committer = Committer(
             parts.store,
             max_bytes=parts.max_pending_bytes,
@@ -117,7 +117,7 @@ class Daemon:
 
     async def _in_turn(self, call: Any, *args: Any) -> tuple[int, int]:  # noqa: ANN401 - any call that gives results
         """Queue what a call of the pipeline decides; the rows then held back, and event time."""
-        async with self._turn:
+        async with self.turn:
             output = await self.compute.run(_output, call, *args)
             await self.committer.put(*output.results)
             while output.waiting:
@@ -149,7 +149,7 @@ class Daemon:
                 _LOG.warning("expired data stays in the store until the next checkpoint", error=str(error))
 
     async def _checkpoint(self) -> None:
-        async with self._turn:
+        async with self.turn:
             await self.committer.put(await self.compute.run(Pipeline.checkpoint))
 
     async def _expire(self) -> None:
