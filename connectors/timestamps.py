@@ -118,9 +118,10 @@ def msgpack_column(stamps: Sequence[Ext]) -> Nanoseconds:
     """
     times = np.full(len(stamps), UNREADABLE, dtype=np.int64)
     contents = cast("list[bytes]", [stamp.data for stamp in stamps])
-    sizes = np.array([len(content) for content in contents], dtype=np.int64)
-    if any(stamp.code != -1 for stamp in stamps):
-        sizes[[stamp.code != -1 for stamp in stamps]] = 0
+    sizes = np.fromiter(map(len, contents), np.int64, len(contents))
+    codes = [stamp.code for stamp in stamps]
+    if codes.count(-1) < len(codes):
+        sizes[[code != -1 for code in codes]] = 0
     for size in (4, 8, 12):
         rows = np.flatnonzero(sizes == size)
         if not len(rows):

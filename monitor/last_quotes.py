@@ -18,10 +18,10 @@ from monitor.state import QUOTES, MarketState
 Codes = npt.NDArray[np.intp]
 
 _SECOND: Final = 1_000_000_000
-PACE_NS: Final = 50_000_000
-A_PACE: Final = 100
+PACE_NS: Final = 10_000_000
+A_PACE: Final = 20
 """Quotes published in that time at most; beyond 2,000 instruments each waits its turn for longer than a second."""
-_CATCH_UP: Final = 20
+_CATCH_UP: Final = 100
 """Paces whose quotes go out at once after a pause."""
 _TIMES: Final = tuple(name for name in QUOTES if name.endswith("_ts"))
 _NUMBERS: Final = tuple(name for name in QUOTES if name not in (*_TIMES, "symbol"))

@@ -186,6 +186,8 @@ def _reduce(step: SegmentStep, values: Floats) -> Floats:
     """Weighted mean over the known members; unknown below the quorum, of weight for a basket, of number for a share."""
     members = values[step.members]
     known = ~np.isnan(members)
+    if known.all():
+        return np.add.reduceat(members * step.weights, step.starts) / np.add.reduceat(step.weights, step.starts)
     weight = np.where(known, step.weights, 0.0)
     total = np.add.reduceat(np.where(known, members, 0.0) * weight, step.starts)
     present = np.add.reduceat(weight, step.starts)

@@ -190,7 +190,8 @@ class MarketState:
             nothing = np.empty(0, np.int64)
             return Rows(np.empty(0, np.intp), nothing, nothing, tuple(np.empty(0) for _ in names))
         at = times(frame[ts])
-        return Rows(self.codes(frame["symbol"]), at, times(frame["ts"]), numbers(frame, *names))
+        starts = at if ts == "ts" else times(frame["ts"])
+        return Rows(self.codes(frame["symbol"]), at, starts, numbers(frame, *names))
 
     # --- time passing -------------------------------------------------------------------------------------------------
 
