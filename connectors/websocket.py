@@ -87,10 +87,22 @@ async def open_websocket(address: Address, options: WebSocketOptions = DEFAULT) 
             create_connection=partial(_Gathering, options),  # type: ignore[arg-type] # any callable will do
         )
     except TimeoutError:
-        raise Disconnected(f"{address.url}: no connection within {options.open_timeout:g} s") from None
-    except (OSError, EOFError, WebSocketException) as error:
-        raise Disconnected(f"{address.url}: {_one_line(error)}") from error
+        raise Disconnected(f"{_shown(address)}: no connection within {options.open_timeout:g} s") from None
+    except (OSError, EOFError, ValueError, WebSocketException) as error:  # ValueError: what is wrong with the address
+        shown = _shown(address)
+        raise Disconnected(f"{shown}: {_one_line(error).replace(address.url, shown)}") from error
     return WebSocket(cast("_Gathering", line))
+
+
+def _shown(address: Address) -> str:
+    """The address without user, password and parameters: they can be secrets, and errors are shown to many.
+
+    >>> _shown(Address("wss://user:secret@example.com/v2/iex?token=secret", {}))
+    'wss://example.com/v2/iex'
+    """
+    scheme, separator, rest = address.url.partition("://")
+    host, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 class WebSocket:
