@@ -51,5 +51,7 @@ class ConsoleSender:
 
     def _print(self, block: str) -> None:
         stream = self._stream or sys.stdout
-        stream.write(block)
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        # A terminal that has no `é` gets `\xe9`: better than no message.
+        stream.write(block.encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()

@@ -51,6 +51,12 @@ async def test_a_terminal_that_is_gone_is_a_failure_to_try_again():
     assert (await ConsoleSender(stream).send(notification())).verdict is Verdict.TRANSIENT
 
 
+async def test_a_terminal_without_the_letters_gets_the_message():
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    assert (await ConsoleSender(stream).send(notification(summary="Klein → groß"))).delivered
+    assert rb"Klein \u2192 gro\xdf" in stream.buffer.getvalue()
+
+
 async def test_the_console_prints_where_standard_output_is_now(capsys):
     await open_receiver(["console://"]).send(notification())
     assert "State: firing" in capsys.readouterr().out
