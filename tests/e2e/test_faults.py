@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
+import random
 import shutil
 import signal
 
@@ -113,11 +115,13 @@ ONCE = ("small-caps-fall@2026-01-23.1", "firing")
 
 
 async def killed_and_started(world: World, times: int) -> None:
-    """Play the day slowly enough for `times` kills, spread over it."""
-    await world.play(**DAY, speed=23_400 / (3.0 * times))
-    for _ in range(times):
+    """Play the day slowly enough for `times` kills, spread over it at moments of chance."""
+    await world.play(**DAY, speed=23_400 / max(times, 8))
+    chance = random.Random(23)
+    opening = dt.datetime(2026, 1, 23, 14, 30, tzinfo=dt.UTC)
+    for minute in sorted(chance.uniform(1, 385) for _ in range(times)):
         await world.start_daemon()
-        await world.reaches("2026")
+        await world.reaches((opening + dt.timedelta(minutes=minute)).isoformat())
         await world.kill_daemon()
     await world.start_daemon()
     await world.reaches("2026-01-23T20:59:00Z", patience=120)
