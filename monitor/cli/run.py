@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
+from typing import Final
 
 import click
 
 from monitor.cli.configuration import config_option, find_config
 from monitor.cli.faults import Exit, Fault, Silent
 from monitor.cli.output import print_diagnostics
+
+_HELD_UP: Final = 1.0
+"""Seconds that threads have to end once the monitor has."""
 
 
 @click.command(short_help="Run the monitor.")
@@ -26,11 +33,12 @@ def run(config: Path | None, demo: bool, log_format: str | None) -> int:  # noqa
     if log_format:
         env["ROTATION_LOG__FORMAT"] = log_format
     if not demo:
-        return _run(find_config(config), env, None)
+        return _ended(_run(find_config(config), env, None))
     if config is not None:
         raise Fault("--demo is a configuration of its own: leave --config out")
     with tempfile.TemporaryDirectory(prefix="rotation-demo-") as folder:
-        return _run(None, env, Path(folder))
+        code = _run(None, env, Path(folder))
+    return _ended(code)
 
 
 def _run(config: Path | None, env: dict[str, str], demo: Path | None) -> int:
@@ -53,3 +61,19 @@ def _run(config: Path | None, env: dict[str, str], demo: Path | None) -> int:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(app.run(loaded.settings))
+
+
+def _ended(code: int) -> int:
+    """The code; or the end of the process, where a thread is held up in a send.
+
+    A server that never ends its answer, or a terminal that nobody reads, holds it for ever. All that was to be kept is
+    in the store by now, and a thread cannot be stopped: Python would wait for it.
+    """
+    deadline = time.monotonic() + _HELD_UP
+    others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    for thread in others:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in others):
+        sys.stderr.flush()
+        os._exit(code)
+    return code

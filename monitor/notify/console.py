@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TextIO
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -33,21 +34,21 @@ class ConsoleSender:
     def __init__(self, stream: TextIO | None = None, zone: ZoneInfo = values.NEW_YORK) -> None:
         self._stream = stream
         self._zone = zone
-        self._turn = asyncio.Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="notify-console")
 
     async def send(self, notification: Notification) -> Delivery:
-        """Print; in a thread, since a terminal that is paused blocks whoever writes to it."""
+        """Print; in a thread of its own, since a terminal that is paused blocks whoever writes to it."""
         message = render(notification, self._zone)
         block = f"{_RULE}\n{message.title}\n\n{message.text.rstrip()}\n{_RULE}\n"
-        async with self._turn:
-            try:
-                await asyncio.to_thread(self._print, block)
-            except (OSError, ValueError) as error:  # the terminal is gone, or the stream is closed
-                return Delivery(Verdict.TRANSIENT, f"console: {error}")
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._print, block)
+        except (OSError, RuntimeError, ValueError) as error:  # the terminal is gone, or the stream or this is closed
+            return Delivery(Verdict.TRANSIENT, f"console: {error}")
         return Delivery(Verdict.DELIVERED, "printed")
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Let the thread end with what it is printing."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _print(self, block: str) -> None:
         stream = self._stream or sys.stdout
