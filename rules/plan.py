@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -198,11 +199,12 @@ class Compiler:
         number = self._keys[full] = len(self._nodes)
         self._nodes.append(full)
         self._levels.append(1 + max((self._levels[i] for i in inputs), default=-1))
-        reach = Reach()
+        reach = self._reach[inputs[0]] if inputs else _NOWHERE
         depth: dict[Resolution, int] = {"session": 0, "minute": 0}
         for i in inputs:
             reach = reach.join(self._reach[i])
-            depth = {r: max(depth[r], self._depth[i][r]) for r in depth}
+        for r in depth if inputs else ():
+            depth[r] = max(self._depth[i][r] for i in inputs)
         if op == "ret":
             reach = _window_reach(key[1])
         elif op == "window":
@@ -234,10 +236,10 @@ class Compiler:
         constants = by_step.pop((0, "const", None), [])
         steps = [self._step(op, part, slots) for (_, op, part), slots in sorted(by_step.items(), key=lambda s: s[0][0])]
         reach = Reach()
-        whole: dict[Resolution, int] = {"session": 0, "minute": 0}
-        for each, needed in zip(self._reach, self._depth, strict=True):
+        for each in set(self._reach):
             reach = reach.join(each)
-            whole = {r: max(whole[r], needed[r]) for r in whole}
+        resolutions: tuple[Resolution, ...] = ("session", "minute")
+        whole = {r: max((needed[r] for needed in self._depth), default=0) for r in resolutions}
         return Plan(
             size=len(self._nodes),
             constants=(_slots(constants), np.array([self._nodes[c][1] for c in constants], np.float64)),
@@ -280,6 +282,9 @@ class Compiler:
                 return Step(op, _slots(out), tuple(_slots(list(a)) for a in zip(*keys, strict=True)))
 
 
+_NOWHERE: Final = Reach()
+
+
 def _slots(numbers: Sequence[object]) -> Slots:
     return np.array(numbers, np.int64)
 
@@ -317,6 +322,7 @@ def _samples(window: Window) -> tuple[Resolution, int]:
             raise ValueError(msg)
 
 
+@lru_cache(maxsize=1024)
 def _window_reach(window: object) -> Reach:
     match window:
         case Sessions(count=count):
