@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,9 @@ from typing import Final
 from rules.diagnostics import Diagnostic, Level
 from rules.load import LoadResult, load_rules
 
-_EVERY: Final = 0.4
+_EVERY: Final = 0.3
+_SETTLED: Final = 0.1
+"""Seconds for which files stand still before they are read."""
 _SUFFIXES: Final = (".yaml", ".yml")
 
 Stamp = dict[Path, tuple[int, int]]
@@ -39,34 +42,41 @@ def read_rules(paths: Sequence[Path], receivers: Collection[str]) -> LoadResult:
 
 
 def stamp(paths: Sequence[Path]) -> Stamp:
-    """Size and modification time of every rule file under the paths; one that is gone is not in it."""
+    """Size and modification time of every rule file under the paths; one that cannot be looked at is not in it."""
     found: Stamp = {}
     for path in _files(paths):
-        try:
+        with contextlib.suppress(OSError):  # gone, or out of reach: reading the rules says which
             status = path.stat()
-        except FileNotFoundError:
-            continue
-        found[path] = (status.st_mtime_ns, status.st_size)
+            found[path] = (status.st_mtime_ns, status.st_size)
     return found
 
 
 async def watch(paths: Sequence[Path], on_change: Callable[[], Awaitable[None]]) -> None:
     """Call `on_change` after every change, for ever.
 
-    Polls, since editors and mounted configuration replace files in more ways than notification knows.
+    Polls, since editors and mounted configuration replace files in more ways than notification knows. A change is told
+    once the files stand still: one that is being written is empty for a moment, and its alerts would be resolved.
     """
     last = await asyncio.to_thread(stamp, paths)
     while True:
         await asyncio.sleep(_EVERY)
         now = await asyncio.to_thread(stamp, paths)
         if now != last:
-            last = now
+            while (then := now) != (now := await _in_a_moment(paths)):
+                pass
+            last = then
             await on_change()
+
+
+async def _in_a_moment(paths: Sequence[Path]) -> Stamp:
+    await asyncio.sleep(_SETTLED)
+    return await asyncio.to_thread(stamp, paths)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
-        if path.is_dir():
-            yield from (p for p in sorted(path.iterdir()) if p.suffix in _SUFFIXES)
-        else:
-            yield path
+        try:
+            inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        except OSError:
+            continue
+        yield from (p for p in inside if p == path or p.suffix in _SUFFIXES)

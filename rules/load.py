@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -85,19 +86,22 @@ def parse_expression(text: str, ruleset: RuleSet) -> Formula:
 
 
 def _files(paths: Sequence[str | Path], problems: list[Diagnostic]) -> Iterable[Path]:
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for path in map(Path, paths):
         found = [path]
         if path.is_dir():
-            found = sorted(
-                p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file() and not p.name.startswith(".")
-            )
+            try:
+                found = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith("."))
+            except OSError as error:
+                problems.append(Diagnostic(str(path), 0, 0, Level.ERROR, f"cannot be read: {error.strerror}"))
+                continue
+            found = [p for p in found if p.is_file() or not p.exists()]  # a link that leads nowhere is an error
             if not found:
                 problems.append(
                     Diagnostic(str(path), 0, 0, Level.WARNING, "no rule file (*.yaml, *.yml) is in this folder")
                 )
         for file in found:
-            if (place := file.resolve()) not in seen:
+            if (place := os.path.realpath(file)) not in seen:  # unlike `resolve`, it lets a link lead to itself
                 seen.add(place)
                 yield file
 

@@ -245,6 +245,15 @@ def test_files_and_folders(tmp_path: Path) -> None:
     assert [Path(f).name for f in result.ruleset.files] == ["a.yaml", "b.yml", "single.yaml"]
 
 
+def test_links_that_lead_nowhere_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "gone.yaml").symlink_to("nowhere")
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    (tmp_path / ".#lock.yaml").symlink_to("of-an-editor")
+    result = load_rules([tmp_path])
+    assert result.ruleset is None
+    assert [Path(d.file).name for d in result.diagnostics] == ["gone.yaml", "loop.yaml"]
+
+
 def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     result = load_rules([tmp_path / "none.yaml"])
     assert result.ruleset is None
