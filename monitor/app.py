@@ -110,7 +110,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         engine = Engine(ruleset, calendar, max_gap_ns=config.stale_after, session_ns=calendar.session_ns)
         state = MarketState(calendar, price=PriceSource(config.price), stale_after_ns=config.stale_after)
         state.needs(engine.requirements)
-        truth = TruthFilter(TruthSettings(lateness_ns=config.lateness))
+        ends = {"earliest_ns": int(calendar.closes[0]), "latest_ns": int(calendar.opens[-1])}
+        truth = TruthFilter(TruthSettings(lateness_ns=config.lateness, **ends))
         recovered = await recover(store, state, truth, engine.requirements, history)
         pipeline = Pipeline(
             state,

@@ -33,7 +33,8 @@ class TruthSettings:
     `lateness_ns`: how far behind its feed's watermark a row may be. `future_ns`: how far ahead of the wall clock.
     `trade_jump`, `quote_jump`: the factor between prices that one print, or one quote, is not believed for by itself;
     both above 1. `recent_trades`: how many trades of the lateness window are remembered at most, 16 bytes each, to know
-    one that is sent again.
+    one that is sent again. `earliest_ns`, `latest_ns`: the calendar's ends, outside of which
+    no time is believed.
     """
 
     lateness_ns: int = 30 * _SECOND
@@ -41,6 +42,8 @@ class TruthSettings:
     trade_jump: float = 1.2
     quote_jump: float = 10.0
     recent_trades: int = 1_000_000
+    earliest_ns: int = 0
+    latest_ns: int = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,11 @@ class TruthFilter:
         """The rows near enough to the present, moving the watermark; `floor` is where it stood before the batch."""
         settings = self._settings
         times = event_times(kind, frame)
+        if len(times) and (int(times.min()) < settings.earliest_ns or int(times.max()) > settings.latest_ns):
+            before, after = times < settings.earliest_ns, times > settings.latest_ns
+            refused = before * np.uint8(number(Cause.LATE)) + after * np.uint8(number(Cause.FUTURE))
+            frame = self._drop(feed, kind, frame, refused)
+            times = times[~(before | after)]
         if now is not None and len(times) and int(times.max()) > now + settings.future_ns:
             early = times > now + settings.future_ns
             frame = self._drop(feed, kind, frame, early * np.uint8(number(Cause.FUTURE)))

@@ -148,6 +148,14 @@ def test_the_future_is_refused_and_moves_no_watermark():
     assert truth.watermark("iex") == at(5)
 
 
+def test_times_that_no_calendar_has_are_refused_and_move_no_watermark():
+    truth = TruthFilter(TruthSettings(earliest_ns=at(-3600), latest_ns=at(3600)))
+    rows = quotes((-4000, "IWM", 1.0, 1.1), (0, "IWM", 1.0, 1.1), (10**9, "IWM", 1.0, 1.1), (1, "IWM", 1.0, 1.1))
+    assert truth.clean(batch(quotes=rows)).rows == 2
+    assert refused(truth) == {Cause.LATE: 1, Cause.FUTURE: 1}
+    assert truth.watermarks() == {batch().feed: at(1)}
+
+
 def test_in_event_time_nothing_is_in_the_future():
     assert TruthFilter().clean(batch(quotes=quotes((10**6, "IWM", 1.0, 1.0)))).rows == 1
 
