@@ -61,8 +61,10 @@ def _refusal(fault: RedisError, where: str) -> StoreError:
     code = fault.status_code or text.partition(" ")[0]
     if code == "LEASELOST":
         # A lease that is gone was not taken by anybody: the server has lost it, with whatever else.
-        lost = StoreRewound if "the lease is gone" in text else LeaseLost
-        return lost(f"{where}: {text.removeprefix('LEASELOST ')}")
+        text = text.removeprefix("LEASELOST ")
+        if "the lease is gone" in text:
+            return StoreRewound(f"{where}: {text}")
+        return LeaseLost(f"{where}: another monitor has taken this store; stop one of them ({text})")
     if code == "GAP":
         return StoreRewound(f"{where}: {text.removeprefix('GAP ')}")
     if code not in PASSING | _LASTING and (inner := _CODE.search(text)):

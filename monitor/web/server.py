@@ -24,7 +24,11 @@ class WebServer:
     def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         """Raises OSError, with the address in its text, where that cannot be listened on."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family)
+        try:
+            self._socket = socket.create_server((host, port), family=family)
+        except OSError as error:
+            reason = (error.strerror or str(error)).partition(" (while")[0]
+            raise OSError(f"`web.listen`: cannot listen on {host}:{port}: {reason}; choose another address") from error
         self._server = _Server(
             uvicorn.Config(
                 app,
