@@ -117,9 +117,7 @@ class AlpacaFeed(Model):
     channels: Annotated[tuple[Literal["quotes", "trades", "bars"], ...], Field(min_length=1)] = ("quotes", "trades")
     symbols: Symbols | None = Field(default=None, description="what to subscribe to; without it, what the rules need")
     encoding: Literal["json", "msgpack"] = "msgpack"
-    capture: FilePath | None = Field(
-        default=None, description="folder for raw frames, the newest 2 GiB of them"
-    )
+    capture: FilePath | None = Field(default=None, description="folder for raw frames, the newest 2 GiB of them")
 
     _secrets = field_validator("key", "secret")(_not_empty)
 
@@ -304,8 +302,10 @@ class Settings(Model):
         return self.route.receiver if self.route else tuple(self.receivers)
 
     def secrets(self) -> list[str]:
-        """Every secret text, for masking in logs; the word for the embedded store is none."""
-        return [text for secret in _secrets(self) if (text := secret.get_secret_value()) != EMBEDDED]
+        """Every secret text, for masking in logs; the address of a store without a password is none."""
+        store = self.store.url.get_secret_value()
+        public = None if "@" in store or "?" in store else store
+        return [text for secret in _secrets(self) if (text := secret.get_secret_value()) != public]
 
 
 def _secrets(value: object) -> Iterator[SecretStr]:

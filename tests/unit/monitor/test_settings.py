@@ -192,3 +192,16 @@ def test_paths_are_relative_to_the_file(load, tmp_path):
     settings = load("feeds: {t: {type: replay, data: bars.csv}}\nstore: {data_dir: /var/lib/rotation}")
     assert settings.feeds["t"].data == tmp_path / "bars.csv"
     assert settings.store.data_dir == Path("/var/lib/rotation")
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("embedded", False),
+        ("redis://db:6379/0", False),
+        ("redis://:hidden@db:6379/0", True),
+        ("unix:///run/v.sock", False),
+    ],
+)
+def test_the_address_of_a_store_is_a_secret_where_it_has_a_password(load, url, secret):
+    assert (url in load(f"store: {{url: '{url}'}}").secrets()) is secret
