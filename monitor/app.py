@@ -81,6 +81,9 @@ async def run(config: settings.Settings) -> int:
 
 
 async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
+    # What a start loads lives as long as the daemon: looking through it for garbage takes seconds in all, and later
+    # would halt everything for 100 ms each time.
+    gc.disable()
     follows_wall = config.clock == "wall"
     calendar = TradingCalendar(config.calendar)
     ruleset = _rules(config)
@@ -97,7 +100,14 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
     async with contextlib.AsyncExitStack() as stack:
         senders = {name: _receiver(name, receiver) for name, receiver in config.receivers.items()}
         owner = f"{socket.gethostname()}:{os.getpid()}"
-        store = await _open_store(stack, config, owner)
+        async with asyncio.TaskGroup() as both:  # the store reads its files meanwhile
+            opening = both.create_task(_open_store(stack, config, owner))
+            compiling = both.create_task(
+                asyncio.to_thread(
+                    Engine, ruleset, calendar, max_gap_ns=config.stale_after, session_ns=calendar.session_ns
+                )
+            )
+        store, engine = opening.result(), compiling.result()
         for sender in senders.values():
             stack.push_async_callback(sender.close)
         notifier = Notifier(
@@ -107,7 +117,6 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             on_failing=lambda name, reason: _failing(health, name, reason),
         )
 
-        engine = Engine(ruleset, calendar, max_gap_ns=config.stale_after, session_ns=calendar.session_ns)
         state = MarketState(calendar, price=PriceSource(config.price), stale_after_ns=config.stale_after)
         state.needs(engine.requirements)
         ends = {"earliest_ns": int(calendar.closes[0]), "latest_ns": int(calendar.opens[-1])}
@@ -154,9 +163,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             journal_entries=recovered.entries,
             instances=len(recovered.records),
         )
-        # What is loaded by now lives as long as the daemon; looking through it for garbage would halt all for 100 ms.
-        gc.collect()
         gc.freeze()
+        gc.enable()
         await _serve(daemon, notifier, feeds, web, recovered.records, stop)
         _LOG.info("stopped")
 

@@ -19,6 +19,7 @@ import structlog
 from connectors.backlog import Backlog
 from monitor import clock, queries
 from monitor.committer import Committer
+from monitor.compaction import compact
 from monitor.compute import ComputeThread
 from monitor.feeds import Feeds
 from monitor.health import FEED_DOWN, RULES_INVALID, STORE_DOWN, HealthBoard
@@ -158,6 +159,7 @@ class Daemon:
         names = await self.store.bar_chunks("1m")
         days = sorted({name[:_DATE] for name in names})[-self._schedule.minute_sessions :]
         await self.store.drop_bars("1m", [name for name in names if name[:_DATE] not in days])
+        await compact(self.store)
 
     async def watch_feeds(self) -> None:
         """Turn the feeds' connections into health conditions and figures, for ever."""

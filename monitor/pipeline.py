@@ -31,6 +31,8 @@ from rules.transition import InstanceRecord, Transition
 SECOND: Final = 1_000_000_000
 FEED: Final = "feed"
 """The field of a journal entry that names its feed."""
+CHUNK_NAME: Final = "%Y-%m-%dT%H:%M"
+"""How the first minute of a chunk of minute bars names it, UTC."""
 _AT_ONCE: Final = 16
 """Pieces evaluated in one call: the compute thread is free for others every few dozen milliseconds."""
 
@@ -197,7 +199,7 @@ def _chunks(resolution: str, bars: pl.DataFrame) -> list[BarChunk]:
     if not bars.height:
         return []
     if resolution == "1m":
-        return [BarChunk("1m", bars["ts"].min().strftime("%Y-%m-%dT%H:%M"), frame_bytes(bars))]  # type: ignore[union-attr]
+        return [BarChunk("1m", bars["ts"].min().strftime(CHUNK_NAME), frame_bytes(bars))]  # type: ignore[union-attr]
     by_date = bars.partition_by("ts", as_dict=True, maintain_order=True)
     return [BarChunk("1d", str(date), frame_bytes(rows)) for (date,), rows in by_date.items()]
 

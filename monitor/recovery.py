@@ -6,7 +6,11 @@ written in one step with its decisions, so the stored instances already stand wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
@@ -15,12 +19,16 @@ import polars as pl
 
 from monitor import journal
 from monitor.ingest import TruthFilter
-from monitor.pipeline import FEED, decode_record
-from monitor.state import MarketState
-from monitor.store.base import JournalId, Store
+from monitor.pipeline import CHUNK_NAME, FEED, decode_record
+from monitor.state import MINUTE_COLUMNS, SESSION_BARS, SESSION_COLUMNS, MarketState
+from monitor.store.base import BarChunk, JournalId, Store
 from rules.transition import InstanceRecord
 from rules.view import Requirements
 
+_SECOND: Final = 1_000_000_000
+_AHEAD: Final = 2
+"""Chunks read at a time: unpacking them is the larger part, and polars does it outside of the interpreter's lock."""
+_SESSIONS: Final = pl.Schema({name: SESSION_BARS[name] for name in SESSION_COLUMNS})
 _FEWEST: Final = 260
 _SPARE: Final = 5
 """Sessions: what is kept even if no rule asks, and what is loaded beyond what is asked for."""
@@ -48,9 +56,9 @@ async def recover(
     the monitor saw itself.
     """
     checkpoint = await store.load_checkpoint()
-    sessions = await load_sessions(store, requirements)
-    minutes = await _load(store, "1m", await store.bar_chunks("1m") if requirements.clock_ns else [])
     frames = {name: read_frame(data) for name, data in checkpoint.frames.items()} if checkpoint else {}
+    sessions = await load_sessions(store, requirements)
+    minutes = await _minutes(store, state, frames, requirements)
     state.restore(frames, minutes, [*sessions, *history])
     entries = 0
     async for entry in store.journal(checkpoint.covers if checkpoint else None):
@@ -62,9 +70,41 @@ async def recover(
     return Recovered(records, await store.last_journal_id(), entries)
 
 
+async def _minutes(
+    store: Store, state: MarketState, frames: Mapping[str, pl.DataFrame], requirements: Requirements
+) -> Iterator[pl.DataFrame]:
+    """The minute bars that clock windows look back to, oldest first; read as they are asked for."""
+    if not (frames and requirements.clock_ns):
+        return iter(())
+    names = await store.bar_chunks("1m")
+    calendar, until = state.calendar, frames["state"]["minute_end"][0]
+    if until:
+        oldest = calendar.minute_end(max(0, calendar.minute_at(until) - state.kept_minutes))
+        since = dt.datetime.fromtimestamp(oldest // _SECOND, dt.UTC).strftime(CHUNK_NAME)
+        # A chunk is named by its first minute: the one before may reach into what is needed.
+        names = names[max(0, bisect_left(names, since) - 1) :]
+    return _read_ahead(await store.load_bars("1m", names), MINUTE_COLUMNS)
+
+
+def _read_ahead(chunks: Sequence[BarChunk], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """The chunks' frames; while one is worked on, threads read the next."""
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        coming: deque[Future[pl.DataFrame]] = deque()
+        for chunk in chunks:
+            coming.append(pool.submit(read_frame, chunk.data, columns))
+            if len(coming) > _AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
 async def load_sessions(store: Store, requirements: Requirements) -> list[pl.DataFrame]:
-    """Stored session bars that rules look back to, oldest first."""
-    return await _load(store, "1d", _needed(await store.bar_chunks("1d"), requirements))
+    """Stored session bars that rules look back to, in one frame, oldest first; none where nothing is stored."""
+    names = _needed(await store.bar_chunks("1d"), requirements)
+    chunks = await store.load_bars("1d", names)
+    # At once: taken in one after the other, 250 sessions of 10,000 instruments take three times as long.
+    frames = [frame.cast(_SESSIONS) for frame in _read_ahead(chunks, SESSION_COLUMNS)]
+    return [pl.concat(frames)] if frames else []
 
 
 def _needed(names: list[str], requirements: Requirements) -> list[str]:
@@ -83,6 +123,6 @@ async def _load(store: Store, resolution: str, names: Sequence[str]) -> list[pl.
     return [read_frame(chunk.data) for chunk in await store.load_bars(resolution, names)]
 
 
-def read_frame(data: bytes) -> pl.DataFrame:
-    """A frame written by :func:`monitor.pipeline.frame_bytes`."""
-    return pl.read_ipc(BytesIO(data))
+def read_frame(data: bytes, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """A frame written by :func:`monitor.pipeline.frame_bytes`, or some columns of it."""
+    return pl.read_ipc(BytesIO(data), columns=None if columns is None else list(columns))

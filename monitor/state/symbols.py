@@ -34,6 +34,10 @@ class SymbolIndex:
         self._table: npt.NDArray[np.intp] = np.full(1024, -1, dtype=np.intp)
         self._hashes: npt.NDArray[np.uint64] = np.zeros(256, dtype=np.uint64)
         self._hashed: set[int] = set()
+        # Of a categorical type: the code of each category, by polars' own number for it, -1 where it is not known.
+        self._by_category: Codes = np.empty(0, dtype=np.intp)
+        # The numbers hold as long as some series of the type lives, so this one does.
+        self._categories: pl.Series | None = None
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -49,12 +53,7 @@ class SymbolIndex:
     def codes_of(self, column: pl.Series) -> Codes:
         """The same for a column of String or Categorical."""
         if column.dtype != pl.String:
-            categories = column.unique()
-            physical = categories.to_physical().to_numpy()
-            table = np.zeros(int(physical.max()) + 1 if len(physical) else 0, dtype=np.intp)
-            table[physical] = self.codes(categories.cast(pl.String).to_list())
-            codes: Codes = table[column.to_physical().to_numpy()]
-            return codes
+            return self._codes_of_categories(column)
         if len(column) < _WORTH_HASHING:
             return self.codes(column.to_list())
         hashes = column.hash().to_numpy()
@@ -63,6 +62,21 @@ class SymbolIndex:
         if len(new):
             codes[new] = self.codes(column.gather(new).to_list())
             self._learn(codes[new], hashes[new])
+        return codes
+
+    def _codes_of_categories(self, column: pl.Series) -> Codes:
+        if self._categories is None or self._categories.dtype != column.dtype:
+            self._categories, self._by_category = column.head(0), np.empty(0, dtype=np.intp)
+        numbers = column.to_physical().to_numpy()
+        beyond = int(numbers.max(initial=0)) + 1 - len(self._by_category)
+        if beyond > 0:
+            self._by_category = np.pad(self._by_category, (0, beyond), constant_values=-1)
+        codes: Codes = self._by_category[numbers]
+        unknown = np.flatnonzero(codes < 0)
+        if len(unknown):
+            new = unknown[np.sort(np.unique(numbers[unknown], return_index=True)[1])]
+            self._by_category[numbers[new]] = self.codes(column.gather(new).cast(pl.String).to_list())
+            codes = self._by_category[numbers]
         return codes
 
     def _find(self, hashes: npt.NDArray[np.uint64]) -> Codes:

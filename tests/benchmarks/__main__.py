@@ -12,12 +12,15 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.benchmarks import latency, throughput
+from tests.benchmarks import evaluation, latency, restart, throughput
 from tests.benchmarks.figures import Report, load
 
 BENCHMARKS: Final[dict[str, Callable[[], Awaitable[Report]]]] = {
     "pipeline": throughput.measure,
     "latency": latency.measure,
+    "evaluation": evaluation.measure,
+    "windows": evaluation.measure_windows,
+    "restart": restart.measure,
 }
 
 
@@ -33,7 +36,7 @@ def main() -> None:
     reports = []
     for name in options.names or BENCHMARKS:
         began = time.monotonic()
-        report = asyncio.run(BENCHMARKS[name]())  # type: ignore[arg-type]
+        report = asyncio.run(BENCHMARKS[name]())
         report.seconds = time.monotonic() - began
         report.load.append(load())
         report.show(console)

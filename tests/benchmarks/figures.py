@@ -40,7 +40,7 @@ class Figure:
     @property
     def shown(self) -> str:
         """The value with three significant digits, or in thousands."""
-        return f"{self.value:,.0f}" if abs(self.value) >= 100 else f"{self.value:.3g}"  # noqa: PLR2004
+        return f"{self.value:,.0f}" if abs(self.value) >= 100 else f"{self.value:.3g}"
 
 
 @dataclass
@@ -76,8 +76,14 @@ class Report:
     def show(self, console: Console) -> None:
         """Print the table."""
         table = Table(title=f"{self.benchmark}: {self.about}", title_justify="left", title_style="bold")
-        for name, justify in (("figure", "left"), ("value", "right"), ("unit", "left"), ("target", "right"), ("", "left")):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        for name, justify in (
+            ("figure", "left"),
+            ("value", "right"),
+            ("unit", "left"),
+            ("target", "right"),
+            ("", "left"),
+        ):
+            table.add_column(name, justify=justify)
         for figure in self.figures:
             target = figure.target
             wanted = f"{target.op} {target.value:g}" if target else ""

@@ -35,10 +35,13 @@ def days_before(day: dt.date, count: int) -> list[dt.date]:
     return [day - dt.timedelta(days=back) for back in range(count, 0, -1)]
 
 
-def rules(symbols: Sequence[str], count: int, *, flipping: Sequence[str] = (), zscore: str = "60d") -> str:
+def rules(
+    symbols: Sequence[str], count: int, *, flipping: Sequence[str] = (), zscore: str = "60d", minutes: int = 0
+) -> str:
     """A rule file of `count` rules, a fifth of each kind: excess, z-score, streak, share of a universe, basket.
 
-    `flipping`: instruments that get a rule more, firing whenever they are above 500.
+    `flipping`: instruments that get a rule more, firing whenever they are above 500. `minutes`: another rule looks back
+    so far on the clock.
     """
     rng = np.random.default_rng(5)
     sets = min(_UNIVERSES, max(1, count // 5))
@@ -46,7 +49,8 @@ def rules(symbols: Sequence[str], count: int, *, flipping: Sequence[str] = (), z
     alerts: list[dict[str, Any]] = []
     for number in range(count):
         x, y = (symbols[i] for i in rng.choice(len(symbols), 2, replace=False))
-        w = _WINDOWS[number // 5 % len(_WINDOWS)]
+        turn = number // 5
+        w = _WINDOWS[(turn + turn // _UNIVERSES) % len(_WINDOWS)]  # in time every window of every universe
         excess = f"excess({x}, {y}, {w})"
         match number % 5:
             case 0:
@@ -56,12 +60,14 @@ def rules(symbols: Sequence[str], count: int, *, flipping: Sequence[str] = (), z
             case 2:
                 when = f"streak({excess} > 0) >= {60 + number % 20}"
             case 3:
-                when = f"share(u{number // 5 % sets}, ret(it, {w}) > 0) > 95%"
+                when = f"share(u{turn % sets}, ret(it, {w}) > 0) > 95%"
             case _:
                 baskets[f"b{number}"] = [symbols[i] for i in rng.choice(len(symbols), _BASKET, replace=False)]
                 when = f"ret(b{number}, {w}) - ret({x}, {w}) < -{40 + number % 9}%"
         alerts.append({"alert": f"rule-{number}", "when": when, "for": "1m"})
     alerts += [{"alert": f"above-{x}", "when": f"price({x}) > 500"} for x in flipping]
+    if minutes:
+        alerts.append({"alert": "minutes", "when": f"mean(ret({symbols[0]}, 30m), {minutes - 30}m) > 5%"})
     universes = {f"u{i}": list(symbols[i::sets]) for i in range(sets)}
     document = {"version": 1, "baskets": baskets, "universes": universes, "groups": [{"name": "b", "rules": alerts}]}
     return yaml.safe_dump(document, default_flow_style=None, width=10_000, sort_keys=False)

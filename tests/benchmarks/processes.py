@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import json
-import os
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +16,7 @@ from typing import Any
 import psutil
 import yaml
 
-from monitor import clock, journal
-from monitor.store.base import JournalId
+from monitor import clock
 from monitor.store.embedded import EmbeddedValkey
 from monitor.store.redis_store import RedisStore
 from tests.benchmarks.market import days_before, history, rules
@@ -95,7 +91,9 @@ async def program(folder: Path, *command: str) -> AsyncIterator[Program]:
 
 
 @asynccontextmanager
-async def exchange(folder: Path, *, quotes: int, encoding: str, rate: float = 0, flips: float = 0) -> AsyncIterator[tuple[Program, str]]:
+async def exchange(
+    folder: Path, *, quotes: int, encoding: str, rate: float = 0, flips: float = 0
+) -> AsyncIterator[tuple[Program, str]]:
     """The generator and its URL."""
     options = ["--quotes", str(quotes), "--encoding", encoding, "--flips", str(flips)]
     options += ["--rate", str(rate)] if rate else []
@@ -114,7 +112,9 @@ def configure(folder: Path, url: str, encoding: str, *, instruments: int, count:
         "calendar": "always",
         "clock": "wall",
         "rules": ["rules.yaml"],
-        "feeds": {"bench": {"type": "alpaca", "key": "k", "secret": "s", "url": url, "encoding": encoding, "symbols": ["*"]}},
+        "feeds": {
+            "bench": {"type": "alpaca", "key": "k", "secret": "s", "url": url, "encoding": encoding, "symbols": ["*"]}
+        },
         "history": [{"type": "file", "data": "history.parquet"}],
         "web": {"listen": "127.0.0.1:0"},
         "log": {"format": "json"},

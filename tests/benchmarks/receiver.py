@@ -1,6 +1,6 @@
 """The ceiling: receive and decode, nothing else. Prints what it took, as a line of JSON.
 
-    python -m tests.benchmarks.receiver URL --quotes 1000000
+python -m tests.benchmarks.receiver URL --quotes 1000000
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Flip:
 
 def flip_number(price: float) -> int:
     """The number of the flip with that price; exact for the first 9,000."""
-    return round((price - (700.0 if price > 500 else 300.0)) * 100)  # noqa: PLR2004 - see Flip.price
+    return round((price - (700.0 if price > 500 else 300.0)) * 100)
 
 
 class Tape:
@@ -101,7 +101,7 @@ class Tape:
         """A whole block, stamped; `number` counts for ever."""
         at = number % BLOCKS
         self._stamp_messages(self._messages[at], now_ns)
-        return self._blocks[at].tobytes()
+        return bytes(self._blocks[at].tobytes())
 
     def frame(self, number: int, now_ns: int, flip: Flip | None = None) -> bytes:
         """One frame, stamped, its first quote replaced by `flip`."""
@@ -113,7 +113,7 @@ class Tape:
             for column, price in zip(self._prices, (flip.price - 0.01, flip.price + 0.01), strict=True):
                 rows[0, column] = self._price_bytes(np.array([price]))[0]
         self._stamp_messages(rows, now_ns)
-        data = self._blocks[at].tobytes()
+        data = bytes(self._blocks[at].tobytes())
         rows[0] = before
         return data
 

@@ -1,7 +1,7 @@
 """The whole pipeline against the ceiling of receiving and decoding alone: how much of what can be read is decided on.
 
 Both read the same frames from the same generator over a websocket, as fast as they can, in turns. The monitor is the
-real program with its embedded store; a quote counts when its journal entry, and with it what it led to, is in the store.
+real program with its embedded store; a quote counts when its journal entry, and what it led to, is in the store.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from monitor.store.base import JournalId
 from monitor.store.redis_store import RedisStore
 from tests.benchmarks.figures import Report, Target, median
 from tests.benchmarks.processes import PATIENCE, Died, configure, exchange, monitor, program, store
@@ -52,7 +51,9 @@ class Run:
 
 async def measure() -> Report:
     """Run both in turns."""
-    report = Report("pipeline", f"{INSTRUMENTS:,} instruments, {RULES} rules, 20 quotes a frame, {ENCODING}, sent as fast as read")
+    report = Report(
+        "pipeline", f"{INSTRUMENTS:,} instruments, {RULES} rules, 20 quotes a frame, {ENCODING}, sent as fast as read"
+    )
     ceilings, wholes = [], []
     for _ in range(TURNS):
         ceilings.append(await ceiling(ENCODING))
@@ -60,12 +61,28 @@ async def measure() -> Report:
     json_ceiling, json_whole = await ceiling("json"), await whole("json", backlog_mb=_ROOM_MB)
     shipped = await whole(ENCODING, backlog_mb=None)
     ratios = [w.rate / c.rate for w, c in zip(wholes, ceilings, strict=True)]
-    report.add("receive and decode alone", median([c.rate for c in ceilings]), "quotes/s", note=f"best {max(c.rate for c in ceilings):,.0f}")
-    report.add("whole pipeline, none conflated", median([w.rate for w in wholes]), "quotes/s", note=f"best {max(w.rate for w in wholes):,.0f}")
+    report.add(
+        "receive and decode alone",
+        median([c.rate for c in ceilings]),
+        "quotes/s",
+        note=f"best {max(c.rate for c in ceilings):,.0f}",
+    )
+    report.add(
+        "whole pipeline, none conflated",
+        median([w.rate for w in wholes]),
+        "quotes/s",
+        note=f"best {max(w.rate for w in wholes):,.0f}",
+    )
     report.add("ratio", median(ratios), "", Target(">=", 0.5), "turns " + " ".join(f"{r:.2f}" for r in ratios))
     report.add("CPU of receiving and decoding", median([c.cost for c in ceilings]), "us/quote")
     report.add("CPU of the whole, store included", median([w.cost for w in wholes]), "us/quote")
-    report.add("ratio in JSON", json_whole.rate / json_ceiling.rate, "", Target(">=", 0.5), f"{json_whole.rate:,.0f} of {json_ceiling.rate:,.0f} quotes/s")
+    report.add(
+        "ratio in JSON",
+        json_whole.rate / json_ceiling.rate,
+        "",
+        Target(">=", 0.5),
+        f"{json_whole.rate:,.0f} of {json_ceiling.rate:,.0f} quotes/s",
+    )
     report.add("as shipped: applied", shipped.rate, "quotes/s", note="the backlog bounded as in the program")
     report.add("as shipped: conflated", 1 - shipped.quotes / QUOTES, "of all quotes")
     return report
@@ -76,7 +93,9 @@ async def ceiling(encoding: str) -> Run:
     with TemporaryDirectory() as folder:
         async with (
             exchange(Path(folder), quotes=QUOTES, encoding=encoding) as (sender, url),
-            program(Path(folder), "tests.benchmarks.receiver", url, "--encoding", encoding, "--quotes", str(QUOTES)) as reader,
+            program(
+                Path(folder), "tests.benchmarks.receiver", url, "--encoding", encoding, "--quotes", str(QUOTES)
+            ) as reader,
         ):
             sent = json.loads(await sender.line("{"))
             done = json.loads(await reader.line("{"))

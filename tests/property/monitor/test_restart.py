@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 from connectors.batch import TRADES, Batch
 from monitor.calendar import TradingCalendar
+from monitor.compaction import compact
 from monitor.ingest import Cutter, TruthFilter
 from monitor.pipeline import Pipeline, Routing
 from monitor.recovery import recover
@@ -91,6 +92,7 @@ class Process:
 
     async def checkpoint(self) -> None:
         await self.store.save_checkpoint(self.pipeline.checkpoint())
+        await compact(self.store)
 
 
 def tape(moves) -> list[Batch]:
