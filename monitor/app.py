@@ -122,6 +122,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         ends = {"earliest_ns": int(calendar.closes[0]), "latest_ns": int(calendar.opens[-1])}
         truth = TruthFilter(TruthSettings(lateness_ns=config.lateness, **ends))
         recovered = await recover(store, state, truth, engine.requirements, history)
+        if len(config.feeds) == 1 and state.now:
+            truth.resume(next(iter(config.feeds)), state.now)
         pipeline = Pipeline(
             state,
             engine,

@@ -119,9 +119,12 @@ class Pipeline:
     def tick(self, wall_ns: int) -> list[Result]:
         """Let event time pass without data: prices grow stale, timers end, sessions close.
 
-        A feed that is behind, by its plan or by the network, stays as far behind.
+        A feed that is behind, by its plan or by the network, stays as far behind, so nothing passes before the first
+        data.
         """
-        now = self.state.now + wall_ns - self._seen_at if self.state.now and self._seen_at else wall_ns
+        if not (self._seen_at and self.state.now):
+            return []
+        now = self.state.now + wall_ns - self._seen_at
         self._seen_at = self._received_at = wall_ns
         return [self._step(CleanBatch(event_time=now), wall_ns)] if now > self.state.now else []
 

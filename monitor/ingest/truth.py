@@ -110,6 +110,10 @@ class TruthFilter:
             clean["bars"] = self._drop(feed, "bars", bars.frame, self._bars.judge(bars.frame, codes))
         return _clean_batch(clean)
 
+    def resume(self, feed: str, newest_ns: int) -> None:
+        """A feed goes on from an earlier run that had reached `newest_ns`: what is much older is late."""
+        self._watermarks[feed] = max(self._watermarks.get(feed, newest_ns), newest_ns)
+
     def learn(self, clean: CleanBatch, feed: str | None = None) -> None:
         """Take as true what an earlier run let through (checkpoint, journal): later rows are judged against it.
 
