@@ -6,21 +6,23 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 
-from tests.benchmarks import evaluation, latency, restart, throughput
+from tests.benchmarks import decode, evaluation, latency, memory, restart, throughput
 from tests.benchmarks.figures import Report, load
 
-BENCHMARKS: Final[dict[str, Callable[[], Awaitable[Report]]]] = {
+BENCHMARKS: Final[dict[str, Callable[[], Coroutine[Any, Any, Report]]]] = {
+    "decode": decode.run,
     "pipeline": throughput.measure,
     "latency": latency.measure,
     "evaluation": evaluation.measure,
     "windows": evaluation.measure_windows,
     "restart": restart.measure,
+    "memory": memory.measure,
 }
 
 

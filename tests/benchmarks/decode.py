@@ -2,8 +2,6 @@
 
 Two kinds of structs: with every field, as one would write them, and with those only that the parser uses.
 All in one run and in turns, CPU time, the best of each, because a busy machine slows whoever is measured at the moment.
-
-    python -m tests.benchmarks.decode
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from msgspec.msgpack import Ext
 
 from connectors.alpaca import AlpacaFeed
 from connectors.alpaca.messages import Encoding, Quote
+from tests.benchmarks.figures import Report
 
 QUOTES = 5_000
 SYMBOLS = 2_000
@@ -124,16 +123,17 @@ def measure(encoding: Encoding) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Print the table."""
-    print(f"{QUOTES:,} quotes, {PER_FRAME} a frame, a second of CPU time")
-    print(f"{'':10}{'structs of':>12}{'structs of':>12}{'parser to':>12}{'ratio':>8}{'ratio':>8}")
-    print(f"{'encoding':10}{'all fields':>12}{'used fields':>12}{'columns':>12}{'to all':>8}{'to used':>8}")
+async def run() -> Report:
+    """Both encodings."""
+    report = Report("decode", f"{QUOTES:,} quotes, {PER_FRAME} a frame: the parser against msgspec into structs alone")
     for encoding in ("json", "msgpack"):
         figures = measure(encoding)
-        speeds = "".join(f"{figures[f'{name}_per_s']:>12,.0f}" for name in ("all_fields", "used_fields", "columns"))
-        print(f"{encoding:10}{speeds}{figures['ratio_to_all']:>8.2f}{figures['ratio_to_used']:>8.2f}")
-
-
-if __name__ == "__main__":
-    main()
+        for name, what in (
+            ("columns", "parser"),
+            ("all_fields", "structs of all fields"),
+            ("used_fields", "structs of used fields"),
+        ):
+            report.add(f"{encoding}: {what}", figures[f"{name}_per_s"], "quotes/s of CPU")
+        report.add(f"{encoding}: parser to structs of all fields", figures["ratio_to_all"], "")
+        report.add(f"{encoding}: parser to structs of used fields", figures["ratio_to_used"], "")
+    return report

@@ -63,6 +63,12 @@ class Market:
         self.now += _SECOND
         self._quote(self._rng.choice(len(self.names), min(_BATCH, len(self.names)), replace=False))
 
+    def quote_every_minute(self, minutes: int) -> None:
+        """Every instrument is quoted in each of the next minutes."""
+        for _ in range(minutes):
+            self.now += 60 * _SECOND
+            self._quote(np.arange(len(self.names)))
+
     def next_day(self) -> None:
         """Every instrument is quoted on the next day."""
         self.now += _DAY
