@@ -1,7 +1,4 @@
-"""Small numbers for symbols, and columns of what is known of each instrument.
-
-The numbers are polars' own category codes: giving a batch its codes is one cast, without Python per row.
-"""
+"""Small numbers for symbols, and columns of what is known of each instrument."""
 
 from __future__ import annotations
 
@@ -11,37 +8,23 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from monitor.state.symbols import SymbolIndex
+
 Codes = npt.NDArray[np.uint32]
 
 LONG_AGO: Final = -(2**63)
 """An event time before every other."""
 
 
-_FEW: Final = 100
-"""Rows up to which looking each symbol up in a dictionary is quicker than asking polars."""
-
-
 class Instruments:
     """Symbols and their codes, which are small, do not change while this object lives, and mean nothing outside it."""
 
     def __init__(self) -> None:
-        dtype = pl.Categorical(pl.Categories.random("rotation.ingest"))
-        # polars 2.1 forgets the codes when the last series of the type goes, even while the type itself is in use.
-        self._anchor = pl.Series([], dtype=dtype)
-        self._seen: dict[str, int] = {}
+        self._index = SymbolIndex()
 
     def codes(self, symbols: pl.Series) -> Codes:
         """The code of each symbol, giving new ones where needed. No symbol is null."""
-        few = len(symbols) <= _FEW
-        if few:
-            try:
-                return np.array([self._seen[symbol] for symbol in symbols.to_list()], dtype=np.uint32)
-            except KeyError:
-                pass  # a symbol that has not come in a small batch before: polars knows or numbers it
-        codes: Codes = symbols.cast(self._anchor.dtype).to_physical().to_numpy()
-        if few:
-            self._seen.update(zip(symbols.to_list(), codes.tolist(), strict=True))
-        return codes
+        return self._index.codes_of(symbols).astype(np.uint32)
 
 
 class Known:
