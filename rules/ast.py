@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 
@@ -108,13 +108,33 @@ class Universe:
 Asset = Instrument | Basket
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """An external series: a yield, a valuation discount, housing starts."""
+
+    name: str
+
+
+class Quadrant(IntEnum):
+    """Where an instrument stands on a rotation map. In the engine a category is its number."""
+
+    LEADING = 0
+    """Relative strength and its momentum are both at 100 or more."""
+    WEAKENING = 1
+    LAGGING = 2
+    IMPROVING = 3
+
+
 # --- expressions
 # -------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A number in base units: ``400bp`` and ``4%`` are the ratio 0.04; a duration is in nanoseconds."""
+    """A number in base units: ``400bp`` and ``4%`` are the ratio 0.04; a duration is in nanoseconds.
+
+    ``leading`` and the other categories are the number of their :class:`Quadrant`.
+    """
 
     value: float
     type: Type
@@ -186,7 +206,7 @@ class Call:
     """
 
     function: str
-    args: tuple[Expr | It | Asset | Universe | Window, ...]
+    args: tuple[Expr | It | Asset | Universe | Window | Series, ...]
     type: Type
     span: Span = field(default=_NOWHERE, compare=False)
 

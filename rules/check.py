@@ -29,6 +29,7 @@ from rules.ast import (
     Negate,
     Not,
     RecordRef,
+    Series,
     Span,
     Type,
     Universe,
@@ -45,7 +46,7 @@ from rules.units import NUMERIC, UnitError, article, combined, compared
 
 IT_IS_NO_VALUE: Final = "`it` is an instrument, not a value: write price(it) or ret(it, 1d)"
 COMPARISONS: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
-Argument = Expr | It | Asset | Universe | Window
+Argument = Expr | It | Asset | Universe | Window | Series
 _EXAMPLES: Final = {
     Type.RATIO: "> 4%",
     Type.PRICE: "> 100",
@@ -282,12 +283,16 @@ class _Checker:
                     return read_asset(node, signature, parameter, self.scope, it)
                 case Kind.UNIVERSE:
                     return read_universe(node, signature, parameter, self.scope)
-                case Kind.WINDOW | Kind.SAMPLES:
+                case Kind.WINDOW | Kind.SAMPLES | Kind.SESSIONS:
                     return read_window(node, signature, parameter)
                 case Kind.CONDITION:
                     return self.condition(node, it, signature.usage)
-                case Kind.VALUE:
+                case Kind.VALUE | Kind.LEVEL | Kind.RATIO | Kind.WHOLE:
                     return self._value(node, it, signature)
+                case Kind.SERIES:
+                    if not isinstance(node, Name):
+                        raise ExpressionError(f"{signature.usage} needs the name of a series", node.span)
+                    return Series(node.text)
         except ExpressionError as error:
             self.problems.append(error)
             return None

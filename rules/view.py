@@ -27,7 +27,10 @@ class Requirements:
     `instruments` are all symbols, sorted; `sessions` is how many session closes before the current session any window
     (nested ones included) reaches back to; `since` the earliest date a window starts from; `clock_ns` how far back, in
     trading time, minute prices are looked at; `shortest_clock_ns` the shortest clock window (0 where there is none),
-    which sets the resolution needed.
+    which sets the resolution needed. `series` are the external series, sorted. `volume_sessions`: how many sessions,
+    the current one included, volumes are summed over (0: none are asked for); `volume_clock_ns`: how far back, in
+    trading time, volumes by the minute are; `profile_sessions`: over how many sessions before the current one volume is
+    compared by the time of day.
     """
 
     instruments: tuple[str, ...]
@@ -35,6 +38,10 @@ class Requirements:
     since: dt.date | None = None
     clock_ns: int = 0
     shortest_clock_ns: int = 0
+    series: tuple[str, ...] = ()
+    volume_sessions: int = 0
+    volume_clock_ns: int = 0
+    profile_sessions: int = 0
 
 
 class View(Protocol):
@@ -57,6 +64,28 @@ class View(Protocol):
 
     def ages(self) -> Floats:
         """Nanoseconds since the last good quote or trade; NaN where there never was one."""
+
+    def bids(self) -> Floats:
+        """Bid of the last good quote; NaN where there is none, where it is stale, and in views of the past."""
+
+    def asks(self) -> Floats:
+        """Ask of the last good quote; NaN as for bids."""
+
+    def volume(self, window: Window) -> Floats:
+        """Shares traded since the window's start: ``Nd`` is the last N sessions, the current one so far included.
+
+        Unknown where less than 80 % of the sessions (of the minutes' span, for clock time) are stored with a volume.
+        """
+
+    def relative_volume(self, sessions: int) -> Floats:
+        """The session's volume so far / the mean volume up to the same time of day of the `sessions` sessions before.
+
+        At a close (and with nothing but session bars) those are whole sessions. Unknown where fewer than 80 % of them
+        are known.
+        """
+
+    def external(self) -> Floats:
+        """``(series,)`` in the order of :attr:`Requirements.series`: the value last published at or before `now`."""
 
     def base(self, window: Window) -> Floats:
         """The price that `ret(x, window)` is measured from."""
