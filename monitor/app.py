@@ -221,7 +221,7 @@ def _feed(
     config: settings.FeedSettings, name: str, backlog: Backlog, liveness: Liveness, calendar: TradingCalendar
 ) -> Source:
     match config:
-        case settings.AlpacaFeed():
+        case settings.StreamFeed():
             return Connected(config, name, backlog, liveness)
         case settings.SimulatorFeed():
             return Simulated(config, name, backlog, liveness, calendar)

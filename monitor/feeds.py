@@ -27,6 +27,7 @@ from monitor.data_files import DataFileError, batches, read
 from monitor.liveness import Liveness
 from monitor.metrics import FeedFigures
 from monitor.notify.values import utc
+from monitor.protocols import protocol
 
 _HISTORY_SESSIONS: Final = 320
 _LONGEST: Final = 6000
@@ -65,23 +66,13 @@ class Source(Protocol):
 class Connected:
     """A feed over a supervised websocket."""
 
-    def __init__(self, config: settings.AlpacaFeed, name: str, backlog: Backlog, liveness: Liveness) -> None:
+    def __init__(self, config: settings.StreamFeed, name: str, backlog: Backlog, liveness: Liveness) -> None:
         self.name = name
         self._fixed = config.symbols
         self._backlog = backlog
         self._rows: Counter[str] = Counter()
-        feed = AlpacaFeed(
-            name,
-            key=config.key.get_secret_value(),
-            secret=config.secret.get_secret_value(),
-            source=config.feed,
-            url=config.url,
-            channels=config.channels,
-            symbols=config.symbols or (),
-            encoding=config.encoding,
-        )
         self._supervisor = Supervisor(
-            feed,
+            protocol(config, name),
             self._take,
             monotonic=clock.monotonic,
             now_ns=clock.wall_ns,

@@ -154,9 +154,9 @@ async def _feed(name: str, feed: FeedSettings) -> Finding:
     if feed.type == "replay":
         return Finding(label, well=True, detail=f"replay of {feed.data}")
 
-    from connectors.alpaca import AlpacaFeed
+    from monitor.protocols import protocol
 
-    address = urlsplit(AlpacaFeed(name, key="", secret="", source=feed.feed, url=feed.url).address().url)
+    address = urlsplit(protocol(feed, name).address().url)
     secure = address.scheme == "wss"
     host, port = address.hostname or "", address.port or (443 if secure else 80)
     try:

@@ -12,6 +12,7 @@ from monitor.settings.model import (
     Settings,
     SimulatorFeed,
     StoreSettings,
+    StreamFeed,
     WebSettings,
 )
 
@@ -27,6 +28,7 @@ __all__ = [
     "Settings",
     "SimulatorFeed",
     "StoreSettings",
+    "StreamFeed",
     "WebSettings",
     "config_schema",
     "is_config",

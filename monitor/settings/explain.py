@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,10 +13,9 @@ from monitor.settings.problem import Key, Problem
 from rules.diagnostics import did_you_mean, listed, suggest
 
 FEEDS: Final[Mapping[str, type[BaseModel]]] = {
-    "alpaca": model.AlpacaFeed,
-    "simulator": model.SimulatorFeed,
-    "replay": model.ReplayFeed,
+    get_args(feed.model_fields["type"].annotation)[0]: feed for feed in get_args(model.FeedSettings)
 }
+"""The settings of every type of feed."""
 
 _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "store": model.StoreSettings,

@@ -106,20 +106,13 @@ class StoreSettings(Model):
         )
 
 
-class AlpacaFeed(Model):
-    """A stock stream of Alpaca, or anything that speaks its protocol."""
+class StreamFeed(Model):
+    """A vendor's stream over a websocket, kept up by the supervisor."""
 
-    type: Literal["alpaca"]
-    feed: Literal["iex", "sip", "delayed_sip", "test"] = Field(default="iex", description="iex: one venue, free")
-    key: SecretStr
-    secret: SecretStr
+    type: str
     url: str | None = Field(default=None, description="another address that speaks the same protocol: wss://HOST/PATH")
-    channels: Annotated[tuple[Literal["quotes", "trades", "bars"], ...], Field(min_length=1)] = ("quotes", "trades")
     symbols: Symbols | None = Field(default=None, description="what to subscribe to; without it, what the rules need")
-    encoding: Literal["json", "msgpack"] = "msgpack"
     capture: FilePath | None = Field(default=None, description="folder for raw frames, the newest 2 GiB of them")
-
-    _secrets = field_validator("key", "secret")(_not_empty)
 
     @field_validator("url")
     @classmethod
@@ -127,6 +120,19 @@ class AlpacaFeed(Model):
         if url is not None and not url.startswith(("ws://", "wss://")):
             raise PydanticCustomError("feed_url", "is no websocket address: write wss://HOST/PATH")
         return url
+
+
+class AlpacaFeed(StreamFeed):
+    """A stock stream of Alpaca, or anything that speaks its protocol."""
+
+    type: Literal["alpaca"]
+    feed: Literal["iex", "sip", "delayed_sip", "test"] = Field(default="iex", description="iex: one venue, free")
+    key: SecretStr
+    secret: SecretStr
+    channels: Annotated[tuple[Literal["quotes", "trades", "bars"], ...], Field(min_length=1)] = ("quotes", "trades")
+    encoding: Literal["json", "msgpack"] = "msgpack"
+
+    _secrets = field_validator("key", "secret")(_not_empty)
 
 
 class SimulatorFeed(Model):
