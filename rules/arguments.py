@@ -1,19 +1,20 @@
-"""Arguments of functions that are no expressions: instruments, universes and windows."""
+"""Arguments of functions that are no expressions: instruments, universes, windows and external series."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
 
-from rules.ast import Asset, Basket, Clock, Instrument, It, Sessions, Since, Universe, Window, Word
+from rules.ast import Asset, Basket, Clock, Instrument, It, Series, Sessions, Since, Universe, Window, Word
 from rules.diagnostics import did_you_mean
 from rules.functions import Kind, Parameter, Signature
 from rules.literals import SECOND
 from rules.scope import Scope
-from rules.symbols import is_plain_symbol
+from rules.symbols import MAX_SYMBOL, is_plain_symbol
 from rules.syntax import ExpressionError, Member, Name, Node, Number, Period, Prefix, brief
 
 MINUTE: Final = 60 * SECOND
+SESSIONS_EXAMPLE: Final = "20d or 4w"
 
 OUTSIDE_LOOP: Final = "`it` is the member of a universe, and here is no loop over one"
 OUTSIDE_LOOP_HINT: Final = "give the alert `each: a_universe`, or use `it` inside share(...) or rank(...)"
@@ -24,7 +25,10 @@ _DEFINE_UNIVERSE: Final = "universes are defined under `universes`"
 def unknown_name(node: Name, known: Iterable[str]) -> ExpressionError:
     """A word that is no symbol by its looks and that nothing defines."""
     found = did_you_mean(node.text, known)
-    hint = "" if found else f"a symbol is in capitals or quoted: {node.text.upper()}, '{node.text}'"
+    if "." in node.text:
+        hint = f"a symbol that is not a plain word is quoted: '{node.text}'"
+    else:
+        hint = "" if found else f"a symbol is in capitals or quoted: {node.text.upper()}, '{node.text}'"
     return ExpressionError(f"unknown name `{node.text}`{found}", node.span, hint)
 
 
@@ -69,7 +73,7 @@ def read_universe(node: Node, function: Signature, parameter: Parameter, scope: 
     needs = f"{function.usage} needs a universe as {parameter.name}"
     if not isinstance(node, Name) or node.quoted:
         raise ExpressionError(f"{needs}, and here is {brief(node)}", node.span, _DEFINE_UNIVERSE)
-    if (found := scope.universes.get(node.text)) is not None:
+    if (found := scope.universe(node.text)) is not None:
         return found
     if node.text in scope.broken:
         return None
@@ -79,12 +83,9 @@ def read_universe(node: Node, function: Signature, parameter: Parameter, scope: 
 
 def unknown_universe(name: str, scope: Scope, needs: str) -> tuple[str, str]:
     """Message and hint for a name that is no universe; `needs` begins the message where it is something else."""
-    if name in scope.baskets:
-        hint = f"define one of its members under `universes`: `{name}_members: {name}`"
-        return f"{needs}, and `{name}` is a basket", hint
     if name in scope.aliases or name in scope.records:
         return f"{needs}, and `{name}` is {'an alias' if name in scope.aliases else 'a record'}", _DEFINE_UNIVERSE
-    found = did_you_mean(name, scope.universes)
+    found = did_you_mean(name, [*scope.universes, *scope.baskets])
     return f"unknown universe `{name}`{found}", "" if found else _DEFINE_UNIVERSE
 
 
@@ -97,9 +98,22 @@ def read_window(node: Node, function: Signature, parameter: Parameter) -> Window
     needs = f"{function.usage} needs a window as {parameter.name}"
     if not isinstance(node, Period):
         raise ExpressionError(f"{needs}, and here is {brief(node)}", node.span, _window_hint(node))
-    if parameter.kind is Kind.SAMPLES:
+    if parameter.kind is Kind.SESSIONS and not isinstance(node.window, Sessions):
+        message = f"{function.usage} looks at whole sessions, and {node.text} is {_sort_of(node.window)}"
+        raise ExpressionError(message, node.span, f"write trading sessions, such as {SESSIONS_EXAMPLE}")
+    if parameter.kind is not Kind.WINDOW:
         _check_samples(node, function, parameter)
     return node.window
+
+
+def _sort_of(window: Window) -> str:
+    match window:
+        case Clock():
+            return "clock time"
+        case Since():
+            return "a date"
+        case _:
+            return "a word for a date"
 
 
 def _window_hint(node: Node) -> str:
@@ -127,6 +141,43 @@ def _check_samples(node: Period, function: Signature, parameter: Parameter) -> N
     if samples < parameter.minimum:
         message = f"{function.usage} needs {parameter.minimum} samples or more, and {node.text} has {samples}"
         raise ExpressionError(message, node.span, f"{parameter.minimum}{unit} is the shortest window")
+
+
+def samples(window: Window) -> int:
+    """How many samples a window of sessions or minutes has."""
+    match window:
+        case Sessions(count=count):
+            return count
+        case Clock(ns=ns):
+            return ns // MINUTE
+        case _:
+            msg = f"{window} has no number of samples"
+            raise ValueError(msg)
+
+
+def read_series(node: Node, function: Signature, scope: Scope) -> Series:
+    """The external series that an argument names: a word, words with dots, or anything in quotes.
+
+    Raises:
+        ExpressionError: It is none, or a name of something else.
+    """
+    needs = f"{function.usage} needs the name of an external series"
+    if not isinstance(node, Name):
+        raise ExpressionError(f"{needs}, and here is {brief(node)}", node.span, "such as value(rates.ust_10y)")
+    text = node.text
+    if len(text) > MAX_SYMBOL:
+        raise ExpressionError(f"a name of {len(text)} characters; {MAX_SYMBOL} are the most", node.span)
+    if node.quoted:
+        return Series(text)
+    quote = f"quote it if a series has this name: value('{text}')"
+    if text in scope.aliases or text in scope.baskets:
+        what = "an alias" if text in scope.aliases else "a basket"
+        raise ExpressionError(f"{needs}, and `{text}` is {what}: write price({text})", node.span, quote)
+    if text in scope.universes:
+        raise ExpressionError(f"{needs}, and `{text}` is a universe", node.span, quote)
+    if text in scope.records:
+        raise ExpressionError(f"{needs}, and `{text}` is a record: write {text} alone", node.span, quote)
+    return Series(text)
 
 
 def not_a_member(node: Node, member: Asset | It, universe: Universe, it: Universe | None) -> ExpressionError | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from rules.amounts import as_margin, check_together, read_whole
 from rules.arguments import (
     OUTSIDE_LOOP,
     OUTSIDE_LOOP_HINT,
     not_a_member,
     read_asset,
+    read_series,
     read_universe,
     read_window,
     unknown_name,
@@ -35,6 +37,7 @@ from rules.ast import (
     Universe,
     Window,
 )
+from rules.categories import EXAMPLE, LISTED, WORDS, is_category, read_category, refuse_order
 from rules.diagnostics import did_you_mean
 from rules.functions import FUNCTIONS, Kind, Parameter, Signature
 from rules.parse import parse
@@ -54,6 +57,7 @@ _EXAMPLES: Final = {
     Type.COUNT: ">= 10",
     Type.VOLUME: "> 1000000",
     Type.DURATION: "> 30s",
+    Type.CATEGORY: "== leading",
 }
 
 
@@ -157,9 +161,17 @@ class _Checker:
             self._wrong(f"`{shown}` is {what}, not a value: write price({shown}) or ret({shown}, 1d)", node.span)
         elif text in FUNCTIONS:
             self._wrong(f"`{text}` is a function: write {FUNCTIONS[text].usage}", node.span)
+        elif text in WORDS:
+            self._wrong(f"`{text}` is a category, and stands in a comparison, as in {EXAMPLE}", node.span)
         else:
-            self.problems.append(unknown_name(node, scope.names()))
+            self._unknown(node)
         return None
+
+    def _unknown(self, node: Name) -> None:
+        problem = unknown_name(node, self.scope.names())
+        if (hint := problem.hint) and not node.text.isupper():
+            problem.hint = f"{hint}; an external series is read with value({node.text})"
+        self.problems.append(problem)
 
     # --- operators
 
@@ -197,6 +209,8 @@ class _Checker:
         if (symbol := self._split_symbol(node)) is not None:
             self._wrong(f"`{symbol}` is read as two instruments: quote it if it is one symbol: '{symbol}'", node.span)
             return None
+        if node.op in COMPARISONS and (is_category(node.left, self.scope) or is_category(node.right, self.scope)):
+            return self._category_comparison(node, it)
         left, right = self.expression(node.left, it), self.expression(node.right, it)
         if left is None or right is None:
             return None
@@ -209,6 +223,32 @@ class _Checker:
         except UnitError as error:
             self._wrong(error.message, node.op_span if error.at is None else error.at.span, error.hint)
             return None
+
+    def _category_comparison(self, node: Infix, it: Universe | None) -> Expr | None:
+        """``quadrant(...) == leading``, either way round; its words mean categories here, whatever else they name."""
+        sides: list[Expr | None] = []
+        for side, other in ((node.left, node.right), (node.right, node.left)):
+            try:
+                word = read_category(side, other, self.scope) if is_category(other, self.scope) else None
+            except ExpressionError as error:
+                self.problems.append(error)
+                sides.append(None)
+                continue
+            sides.append(word or self.expression(side, it))
+        left, right = sides
+        if left is None or right is None:
+            return None
+        for side, type_, other in ((node.left, left.type, node.right), (node.right, right.type, node.left)):
+            if type_ is not Type.CATEGORY:
+                message = f"{brief(side)} is {article(type_)} and {brief(other)} is a category: they cannot be compared"
+                self._wrong(message, side.span, f"a category is compared with {LISTED}")
+                return None
+        try:
+            refuse_order(node)
+        except ExpressionError as error:
+            self.problems.append(error)
+            return None
+        return Comparison(node.op, left, right, node.span)
 
     def _split_symbol(self, node: Infix) -> str | None:
         """``BTC/USD``, which was meant as one symbol."""
@@ -237,8 +277,9 @@ class _Checker:
     def _call(self, node: Application, it: Universe | None) -> Expr | None:
         signature = FUNCTIONS.get(node.function)
         if signature is None:
-            message = f"unknown function `{node.function}`{did_you_mean(node.function, FUNCTIONS)}"
-            self._wrong(message, node.function_span, f"functions are {', '.join(sorted(FUNCTIONS))}")
+            found = did_you_mean(node.function, FUNCTIONS)
+            hint = "" if found else f"functions are {', '.join(sorted(FUNCTIONS))}"
+            self._wrong(f"unknown function `{node.function}`{found}", node.function_span, hint)
             return None
         if len(node.args) != len(signature.parameters):
             wanted = len(signature.parameters)
@@ -274,36 +315,53 @@ class _Checker:
             if problem is not None:
                 self.problems.append(problem)
                 return None
-        return tuple(args)
-
-    def _argument(self, node: Node, signature: Signature, parameter: Parameter, it: Universe | None) -> Argument | None:
         try:
-            match parameter.kind:
-                case Kind.ASSET:
-                    return read_asset(node, signature, parameter, self.scope, it)
-                case Kind.UNIVERSE:
-                    return read_universe(node, signature, parameter, self.scope)
-                case Kind.WINDOW | Kind.SAMPLES | Kind.SESSIONS:
-                    return read_window(node, signature, parameter)
-                case Kind.CONDITION:
-                    return self.condition(node, it, signature.usage)
-                case Kind.VALUE | Kind.LEVEL | Kind.RATIO | Kind.WHOLE:
-                    return self._value(node, it, signature)
-                case Kind.SERIES:
-                    if not isinstance(node, Name):
-                        raise ExpressionError(f"{signature.usage} needs the name of a series", node.span)
-                    return Series(node.text)
+            check_together(node, signature, args)
         except ExpressionError as error:
             self.problems.append(error)
             return None
+        return tuple(args)
+
+    def _argument(self, node: Node, signature: Signature, parameter: Parameter, it: Universe | None) -> Argument | None:
+        found: Argument | None
+        try:
+            match parameter.kind:
+                case Kind.ASSET:
+                    found = read_asset(node, signature, parameter, self.scope, it)
+                case Kind.UNIVERSE:
+                    found = read_universe(node, signature, parameter, self.scope)
+                case Kind.WINDOW | Kind.SAMPLES | Kind.SESSIONS:
+                    found = read_window(node, signature, parameter)
+                case Kind.WHOLE:
+                    found = read_whole(node, signature, parameter)
+                case Kind.SERIES:
+                    found = read_series(node, signature, self.scope)
+                case Kind.CONDITION:
+                    found = self.condition(node, it, signature.usage)
+                case Kind.VALUE | Kind.LEVEL:
+                    found = self._value(node, it, signature)
+                case Kind.RATIO:
+                    expr = self._value(node, it, signature)
+                    found = None if expr is None else as_margin(node, expr, signature, parameter)
+        except ExpressionError as error:
+            self.problems.append(error)
+            return None
+        return found
 
     def _value(self, node: Node, it: Universe | None, signature: Signature) -> Expr | None:
         expr = self.expression(node, it)
         if expr is None or expr.type in NUMERIC:
             return expr
-        hint = "streak(...) and share(...) count conditions" if expr.type is Type.CONDITION else ""
+        of_members = any(parameter.of_member for parameter in signature.parameters)
+        hint = f"compare it: {brief(node)} == leading" if expr.type is Type.CATEGORY else _COUNT_INSTEAD[of_members]
         self._wrong(f"{signature.usage} needs a value, and {brief(node)} is {article(expr.type)}", node.span, hint)
         return None
+
+
+_COUNT_INSTEAD: Final = {
+    True: "share(u, c) and count(u, c) are of a condition about the members",
+    False: "streak(...) and held(...) count samples for which a condition held, share(...) the members",
+}
 
 
 def _are(count: int) -> str:

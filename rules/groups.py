@@ -255,7 +255,7 @@ def _each(reader: FieldReader, node: Node, scope: Scope) -> Universe | None:
     scalar = reader.text(node, "each")
     if scalar is None or scalar.text in scope.broken:
         return _ANY
-    found = scope.universes.get(scalar.text)
+    found = scope.universe(scalar.text)
     if found is None:
         message, hint = unknown_universe(scalar.text, scope, "`each` needs a universe")
         reader.wrong(scalar, message, hint)

@@ -72,6 +72,12 @@ class Scope:
         below = [self.measure(child) for child in children(expr)]
         return 1 + sum(nodes for nodes, _ in below), 1 + max((levels for _, levels in below), default=0)
 
+    def universe(self, name: str) -> Universe | None:
+        """What a name loops over: a universe, or the members of a basket."""
+        if (basket := self.baskets.get(name)) is not None:
+            return Universe(name, tuple(Instrument(symbol) for symbol, _ in basket.weights))
+        return self.universes.get(name)
+
     def names(self) -> Iterator[str]:
         """Every defined name."""
         yield from self.aliases

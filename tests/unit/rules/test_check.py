@@ -15,6 +15,7 @@ from rules.ast import (
     Logic,
     Negate,
     Not,
+    Quadrant,
     RecordRef,
     Sessions,
     Type,
@@ -43,6 +44,7 @@ def scope() -> Scope:
     for name, text in [
         ("lead", "ret(small_caps, ytd) - ret(large_caps, ytd)"),
         ("number", "zscore(lead, 250d)"),
+        ("quad", "quadrant(IWM, SPY, 20d)"),
         ("ahead", "lead > 0"),
         ("intraday", "ret(IWM, 30m)"),
     ]:
@@ -178,7 +180,7 @@ def test_types(text: str, type_: Type, scope: Scope) -> None:
         ("leed > 1%", "unknown name `leed`: did you mean `lead`?"),
         ("ret(spy, 1d)", "unknown name `spy`"),
         ("ret(Spy, 1d)", "unknown name `Spy`"),
-        ("slope(lead, 20d)", "unknown function `slope`"),
+        ("returns(IWM, 20d)", "unknown function `returns`"),
         ("BRK-B > 1", "`BRK-B` is read as two instruments: quote it if it is one symbol: 'BRK-B'"),
         ("price(it)", "`it` is the member of a universe, and here is no loop over one"),
         ("zscore(lead, 1m)", "zscore(e, w) needs 2 samples or more, and 1m has 1"),
@@ -252,6 +254,129 @@ def test_records_that_chain_are_bounded_in_depth(scope: Scope) -> None:
     else:
         pytest.fail("nothing stopped the chain")
     assert level < MAX_LEVELS
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("vol(IWM, 30m)", "vol(x, w) looks at whole sessions, and 30m is clock time"),
+        ("corr(IWM, SPY, ytd)", "corr(x, y, w) looks at whole sessions, and ytd is a word for a date"),
+        ("rel_volume(IWM, 2025-12-31)", "rel_volume(x, w) looks at whole sessions, and 2025-12-31 is a date"),
+        ("beta(IWM, SPY, 1d)", "beta(x, y, w) needs 2 samples or more, and 1d has 1"),
+        ("quadrant(IWM, SPY, 1m)", "quadrant(x, y, w) needs 2 samples or more, and 1m has 1"),
+        ("drawdown(IWM, ytd)", "drawdown(x, w) needs a number of samples, and ytd has none of its own"),
+        ("crosses_above(lead, 400, 5d)", "400 is a bare number and lead is a ratio: write 400bp or 4%"),
+        ("crosses_below(lead, number, 5d)", "lead is a ratio and number is a score: they cannot be compared"),
+        ("crosses_above(lead, ahead, 5d)", "crosses_above(e, level, w) needs a value, and ahead is a condition"),
+        ("held(ahead, 6, 5d)", "held 6 of 5 can never be: 5d has 5 samples"),
+        ("held(ahead, 31, 30m)", "held 31 of 30 can never be: 30m has 30 samples"),
+        ("held(ahead, 2.5, 5d)", "held(c, k, w) needs a whole number as k, and here is 2.5"),
+        ("held(ahead, 0, 5d)", "held(c, k, w) needs a whole number as k, and here is 0"),
+        ("held(ahead, 80%, 5d)", "held(c, k, w) needs a whole number as k, and here is 80%"),
+        ("held(ahead, number, 5d)", "held(c, k, w) needs a whole number as k, and here is number"),
+        (
+            "reversal(IWM, SPY, 60d, 60d, 3%)",
+            "`short` has to be shorter than `long`, and 60d is not shorter than 60d",
+        ),
+        (
+            "reversal(IWM, SPY, 60d, 10m, 3%)",
+            "reversal(x, y, long, short, by) needs both windows in sessions or both in clock time: 60d and 10m",
+        ),
+        ("reversal(IWM, SPY, 60d, 10d, 300)", "300 is a bare number and `by` is a ratio: write 300bp or 3%"),
+        (
+            "reversal(IWM, SPY, 60d, 10d, -3%)",
+            "`by` cannot be negative: it is a distance, above for the one and below for the other",
+        ),
+        (
+            "reversal(IWM, SPY, 60d, 10d, number)",
+            "reversal(x, y, long, short, by) needs a ratio as by, and number is a score",
+        ),
+        ("value(lead)", "value(series) needs the name of an external series, and `lead` is a record: write lead alone"),
+        (
+            "value(small_caps)",
+            "value(series) needs the name of an external series, and `small_caps` is an alias: write price(small_caps)",
+        ),
+        (
+            "value(mag7)",
+            "value(series) needs the name of an external series, and `mag7` is a basket: write price(mag7)",
+        ),
+        ("value(sectors)", "value(series) needs the name of an external series, and `sectors` is a universe"),
+        ("value(4)", "value(series) needs the name of an external series, and here is 4"),
+        ("ust_10y > 4", "unknown name `ust_10y`"),
+        ("price(BRK.B) > 4", "unknown name `BRK.B`"),
+        ("avg(sectors, ret(it, 1d) > 0)", "avg(u, e) needs a value, and ret(...) > 0 is a condition"),
+        ("median(quad, 5d)", "median(e, w) needs a value, and quad is a category"),
+        ("streak(quad)", "streak(c) needs a condition, and quad is a category: compare it, as in `quad == leading`"),
+        ("quad == weekening", "`weekening` is no category: did you mean `weakening`?"),
+        ("quad == SPY", "`SPY` is no category"),
+        ("quad != 'leading'", "`'leading'` in quotes is an instrument, and quad is a category: write leading"),
+        ("quad == 1", "1 is a number and quad is a category: write leading, weakening, lagging or improving"),
+        ("quad == lead", "lead is a ratio and quad is a category: they cannot be compared"),
+        ("lead == quad", "lead is a ratio and quad is a category: they cannot be compared"),
+        ("quad == ret(SPY, 1d)", "ret(...) is a ratio and quad is a category: they cannot be compared"),
+        ("quad >= leading", "categories have no order, and cannot be compared with `>=`"),
+        ("lagging", "`lagging` is a category, and stands in a comparison, as in quadrant(IWM, SPY, 20d) == leading"),
+        ("quad + 1", "quad is a category and cannot be calculated with"),
+    ],
+)
+def test_arguments_are_refused_in_words(text: str, wrong: str, scope: Scope) -> None:
+    assert message(text, scope) == wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "type_"),
+    [
+        ("value(ust_10y)", Type.SCORE),
+        ("value(rates.ust_10y)", Type.SCORE),
+        ("value('P/E discount')", Type.SCORE),
+        ("value('lead')", Type.SCORE),
+        ("zscore(avg(sectors, ret(it, 5d)) - ret(SPY, 5d), 60d)", Type.SCORE),
+        ("streak(share(mag7, ret(it, 1d) < 0) > 50%)", Type.COUNT),
+        ("held(crosses_above(lead, 0, 1d), 2, 5d)", Type.CONDITION),
+        ("crosses_below(price(IWM), 200, 30m)", Type.CONDITION),
+        ("crosses_below(price(IWM), mean(price(IWM), 50d), 1d)", Type.CONDITION),
+        ("crosses_above(lead, 0, 1d)", Type.CONDITION),
+        ("then(quad == leading, quad == weakening, 10d)", Type.CONDITION),
+        ("reversal(IWM, SPY, 60d, 10d, vol(SPY, 60d) / 4)", Type.CONDITION),
+        ("streak(reversal(IWM, SPY, 60m, 10m, 0))", Type.COUNT),
+        ("spread(mag7, price(it))", Type.PRICE),
+        ("best(sectors, age(it))", Type.DURATION),
+        ("avg(sectors, count(mag7, ret(it, 1d) > 0))", Type.COUNT),
+        ("sum(volume(IWM, 1d), 5d)", Type.VOLUME),
+        ("med(sectors, percentile(ret(it, 1d), 250d))", Type.RATIO),
+        ("ema(std(zscore(lead, 60d), 20d), 5d)", Type.SCORE),
+        ("rank_corr(sectors, ret(it, 60d), ret(it, 5d))", Type.SCORE),
+        ("rank('MSFT', mag7, rs_momentum(it, SPY, 20d))", Type.COUNT),
+        ("ratio(mag7, SPY)", Type.SCORE),
+        ("quad", Type.CATEGORY),
+        ("count(sectors, quadrant(it, SPY, 20d) == improving)", Type.COUNT),
+    ],
+)
+def test_functions_nest_as_their_types_allow(text: str, type_: Type, scope: Scope) -> None:
+    assert expression(text, scope).type is type_
+
+
+def test_a_quadrant_is_compared_with_words_that_elsewhere_may_be_names(scope: Scope) -> None:
+    named = Scope({"leading": IWM}, records=scope.records)
+    assert expression("price(leading)", named) == Call("price", (IWM,), Type.PRICE)
+    wanted = Comparison("==", expression("quad", scope), Literal(float(Quadrant.LEADING), Type.CATEGORY))
+    assert expression("quad == leading", named) == wanted
+    lagging = Literal(float(Quadrant.LAGGING), Type.CATEGORY)
+    assert expression("lagging != quad", named) == Comparison("!=", lagging, expression("quad", scope))
+    assert expression("quad == quadrant(SPY, IWM, 20d)", named).type is Type.CONDITION
+
+
+def test_a_basket_is_a_universe_of_its_members(scope: Scope) -> None:
+    members = Universe("mag7", (Instrument("AAPL"), Instrument("MSFT")))
+    call = expression("share(mag7, ret(it, 1d) > 0)", scope)
+    assert isinstance(call, Call)
+    assert call.args[0] == members
+
+
+def test_a_margin_of_a_bare_zero_is_a_ratio(scope: Scope) -> None:
+    call = expression("reversal(IWM, SPY, 60d, 10d, 0)", scope)
+    assert isinstance(call, Call)
+    assert call.args[4] == Literal(0.0, Type.RATIO)
 
 
 @pytest.mark.parametrize(
