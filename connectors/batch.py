@@ -7,7 +7,7 @@ quotes. Times are UTC, in nanoseconds, and are the vendor's own (*event time*); 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -50,7 +50,35 @@ BARS: Final = pl.Schema(
 STATUSES: Final = pl.Schema({"ts": TIME, "symbol": pl.String(), "code": pl.String(), "reason": pl.String()})
 """Trading halts and resumptions, codes as the vendor gives them."""
 
-SCHEMAS: Final[Mapping[str, pl.Schema]] = {"quotes": QUOTES, "trades": TRADES, "bars": BARS, "statuses": STATUSES}
+BANDS: Final = pl.Schema(
+    {"ts": TIME, "symbol": pl.String(), "lower": pl.Float64(), "upper": pl.Float64(), "indicator": pl.String()}
+)
+"""Limit up, limit down: the band a price may trade in from `ts` on; `indicator` as the vendor gives it."""
+
+CORRECTIONS: Final = pl.Schema(
+    {
+        "ts": TIME,
+        "symbol": pl.String(),
+        "kind": pl.String(),
+        "id": pl.Int64(),
+        "price": pl.Float64(),
+        "size": pl.Float64(),
+        "new_id": pl.Int64(),
+        "new_price": pl.Float64(),
+        "new_size": pl.Float64(),
+    }
+)
+"""What became of a print: `kind` is ``correction``, ``cancel`` or ``error`` (it never was); ``id, price, size`` are those
+of the print. The new ones replace them; null, and NaN for numbers, where nothing does."""
+
+SCHEMAS: Final[Mapping[str, pl.Schema]] = {
+    "quotes": QUOTES,
+    "trades": TRADES,
+    "bars": BARS,
+    "statuses": STATUSES,
+    "bands": BANDS,
+    "corrections": CORRECTIONS,
+}
 
 
 class NoticeKind(StrEnum):
@@ -60,16 +88,29 @@ class NoticeKind(StrEnum):
     AUTHENTICATED = "authenticated"
     SUBSCRIBED = "subscribed"
     HEARTBEAT = "heartbeat"
+    """The vendor is there and has nothing to say: no silence."""
+    GAP = "gap"
+    """Messages are missing, as the vendor numbers them; what :meth:`Feed.reply` gives asks for the present again."""
+    RENEW = "renew"
+    """The vendor will end this line soon: open the next one first."""
+    OFFLINE = "offline"
+    """A source behind the line, named in the text, has gone; others may go on."""
+    ONLINE = "online"
+    """The source named in the text is back."""
     ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A control message of a feed; ``code`` is the vendor's error code, where it is an error."""
+    """A control message of a feed.
+
+    ``code`` is the vendor's error code, where it is an error; ``missing`` how many messages a gap has.
+    """
 
     kind: NoticeKind
     text: str = ""
-    code: int | None = None
+    code: int | str | None = None
+    missing: int = 0
 
 
 def empty(schema: pl.Schema) -> pl.DataFrame:
@@ -82,6 +123,12 @@ _NO_QUOTES: Final = empty(QUOTES)
 _NO_TRADES: Final = empty(TRADES)
 _NO_BARS: Final = empty(BARS)
 _NO_STATUSES: Final = empty(STATUSES)
+_NO_BANDS: Final = empty(BANDS)
+_NO_CORRECTIONS: Final = empty(CORRECTIONS)
+
+
+Receipt = Callable[[], None]
+"""Tells whoever sent some data that they are kept now. Called on the event loop, once; never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +137,7 @@ class Batch:
 
     ``rejected`` counts messages that could not be read, by cause; ``unused`` those that were understood and that no
     frame has a place for, by kind. Neither are in a frame. ``received_at`` is when the oldest of the frames arrived.
+    ``receipts`` are to be called, in order, once the rows are in the journal.
     """
 
     feed: str
@@ -98,18 +146,28 @@ class Batch:
     trades: pl.DataFrame = field(default_factory=lambda: _NO_TRADES)
     bars: pl.DataFrame = field(default_factory=lambda: _NO_BARS)
     statuses: pl.DataFrame = field(default_factory=lambda: _NO_STATUSES)
+    bands: pl.DataFrame = field(default_factory=lambda: _NO_BANDS)
+    corrections: pl.DataFrame = field(default_factory=lambda: _NO_CORRECTIONS)
     notices: tuple[Notice, ...] = ()
     rejected: Mapping[str, int] = field(default_factory=dict)
     unused: Mapping[str, int] = field(default_factory=dict)
+    receipts: tuple[Receipt, ...] = ()
 
     @property
     def rows(self) -> int:
         """Market data rows of all kinds."""
-        return self.quotes.height + self.trades.height + self.bars.height + self.statuses.height
+        return sum(frame.height for frame in self.frames().values())
 
     def frames(self) -> dict[str, pl.DataFrame]:
         """The market data, by the names of :data:`SCHEMAS`."""
-        return {"quotes": self.quotes, "trades": self.trades, "bars": self.bars, "statuses": self.statuses}
+        return {
+            "quotes": self.quotes,
+            "trades": self.trades,
+            "bars": self.bars,
+            "statuses": self.statuses,
+            "bands": self.bands,
+            "corrections": self.corrections,
+        }
 
     @staticmethod
     def merge(batches: Sequence[Batch]) -> Batch:
@@ -128,9 +186,12 @@ class Batch:
             trades=_stack([b.trades for b in batches]),
             bars=_stack([b.bars for b in batches]),
             statuses=_stack([b.statuses for b in batches]),
+            bands=_stack([b.bands for b in batches]),
+            corrections=_stack([b.corrections for b in batches]),
             notices=tuple(n for b in batches for n in b.notices),
             rejected=dict(rejected),
             unused=dict(unused),
+            receipts=tuple(r for b in batches for r in b.receipts),
         )
 
 

@@ -22,7 +22,7 @@ Channel = Literal["trades", "quotes", "bars", "updatedBars", "dailyBars", "statu
 LONGEST_REQUEST: Final = 16_000
 """Bytes of one request: the vendor closes the connection on more than 16,384."""
 
-REMEDIES: Final = {
+REMEDIES: Final[dict[int | str | None, Remedy]] = {
     400: Remedy.STOP,  # invalid syntax: the same request would be refused again
     401: Remedy.RECONNECT,  # not authenticated: something was asked before sign-in was through
     402: Remedy.STOP,  # auth failed
@@ -118,7 +118,7 @@ class AlpacaFeed:
 
     def remedy(self, notice: Notice) -> Remedy:
         """What to do about an error of the vendor's, by its code."""
-        return REMEDIES.get(notice.code or 0, Remedy.RECONNECT)
+        return REMEDIES.get(notice.code, Remedy.RECONNECT)
 
     def _requests(self, action: str, symbols: Collection[str]) -> Iterator[Frame]:
         """Requests for `symbols` on every channel, each short enough for the vendor."""
