@@ -68,8 +68,8 @@ CORRECTIONS: Final = pl.Schema(
         "new_size": pl.Float64(),
     }
 )
-"""What became of a print: `kind` is ``correction``, ``cancel`` or ``error`` (it never was); ``id, price, size`` are those
-of the print. The new ones replace them; null, and NaN for numbers, where nothing does."""
+"""What became of a print: `kind` is ``correction``, ``cancel`` or ``error`` (it never was); ``id, price, size`` are
+those of the print. The new ones replace them; null, and NaN for numbers, where nothing does."""
 
 SCHEMAS: Final[Mapping[str, pl.Schema]] = {
     "quotes": QUOTES,

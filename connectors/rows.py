@@ -1,0 +1,57 @@
+"""Columns of a vendor's values to a frame of a batch, without the rows that are none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from connectors.batch import TIME
+from connectors.timestamps import UNREADABLE, Nanoseconds
+
+Floats = npt.NDArray[np.float64]
+
+
+def possible_rows(
+    times: Nanoseconds,
+    symbols: list[str],
+    numbers: Mapping[str, Sequence[float]],
+    rejected: Counter[str],
+    others: Sequence[pl.Series] = (),
+) -> pl.DataFrame:
+    """``ts, symbol``, `numbers` and `others` as one frame, without the rows that no market can have said.
+
+    Those have no time (:data:`~connectors.timestamps.UNREADABLE`), or a number that is negative or not finite; they are
+    counted in `rejected`, each once. Columns of `others` hold what needs no such test.
+    """
+    columns = [pl.Series(name, values, dtype=pl.Float64) for name, values in numbers.items()]
+    frame = pl.DataFrame(
+        [pl.Series("ts", times).cast(TIME), pl.Series("symbol", symbols, dtype=pl.String), *columns, *others]
+    )
+    arrays = [column.to_numpy() for column in columns]
+    # A minimum of numpy, unlike one of polars, is NaN if any value is, so this one comparison finds both.
+    if times.min() != UNREADABLE and all(a.min() >= 0 and a.max() < np.inf for a in arrays):
+        return frame
+    return frame.filter(pl.Series(_good(times, arrays, rejected)))
+
+
+def ends(starts: Nanoseconds, length: int) -> pl.Series:
+    """The column ``end`` of bars that start at `starts` and last `length` nanoseconds; unreadable where those are."""
+    return pl.Series("end", np.where(starts == UNREADABLE, UNREADABLE, starts + length)).cast(TIME)
+
+
+def _good(times: Nanoseconds, numbers: Sequence[Floats], rejected: Counter[str]) -> npt.NDArray[np.bool_]:
+    """Which rows are possible; the others are counted in `rejected`, each once."""
+    good: npt.NDArray[np.bool_] = times != UNREADABLE
+    rejected["unreadable time"] += int((~good).sum())
+    for cause, test in (("not a number", np.isfinite), ("negative number", lambda values: values >= 0)):
+        for values in numbers:
+            fine = test(values)
+            rejected[cause] += int((good & ~fine).sum())
+            good &= fine
+    for cause in [cause for cause, count in rejected.items() if not count]:
+        del rejected[cause]
+    return good
