@@ -18,10 +18,14 @@ Frame = str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a feed is reached: a ``ws://`` or ``wss://`` URL and the headers the vendor wants."""
+    """Where a feed is reached: a URL, the headers the vendor wants, and what the vendor allows on a line."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    lifetime: float | None = None
+    """Seconds after which a line is replaced, the new one first; a vendor ends lines somewhat later. None: it does not."""
+    pace: float = 0.0
+    """Seconds between two messages to the vendor, at least."""
 
 
 class Remedy(Enum):

@@ -7,7 +7,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from connectors.batch import Batch, Notice, NoticeKind
@@ -37,6 +37,8 @@ class SupervisorSettings:
     wait: float = 10.0
     """Before the first attempt after a limit that frees itself; doubles likewise ..."""
     longest_wait: float = 60.0
+    overlap: float = 1.0
+    """For which a line that is replaced is still read, after its successor brought market data."""
     gather: float = 0.004
     """Batches are at least so far apart; a message after a longer pause is passed on at once."""
 
@@ -57,6 +59,12 @@ class FeedHealth:
     reconnects: int = 0
     """Attempts after the first."""
     silences: int = 0
+    renewals: int = 0
+    """Lines replaced before the vendor ended them; no reconnects."""
+    gaps: int = 0
+    """Messages that are missing, as the vendor numbers them."""
+    offline: set[str] = field(default_factory=set)
+    """Sources behind the line that have gone."""
     frames: int = 0
     bytes: int = 0
     rows: int = 0
@@ -130,6 +138,10 @@ class Supervisor:
         self._connect = connect
         self._recorder = recorder
         self._connection: Connection | None = None
+        self._renewal: asyncio.Task[Connection] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._sending = asyncio.Lock()
+        self._pace = self._sent_at = self._renew_after = 0.0
         self._fruitless = 0
         self._restart = asyncio.Event()
         self._random = random.Random()
@@ -162,27 +174,36 @@ class Supervisor:
 
     async def _session(self) -> None:
         """One connection from opening to its end, which is always an :class:`_Ended`."""
+        address = self._feed.address()
+        self._pace = address.pace
         try:
-            connection = await self._connect(self._feed.address())
+            self._connection = await self._connect(address)
         except Disconnected as error:
             raise _Ended(Remedy.RECONNECT, str(error)) from error
-        self.health.connections += 1
-        self._connection = connection
         try:
-            self._record(None)
-            await self._send(connection, self._feed.greeting())
-            await self._read(connection)
+            await self._begin(self._connection)
+            await self._read(address.lifetime)
         except Disconnected as error:
             raise _Ended(Remedy.RECONNECT, str(error)) from error
         finally:
-            self._connection = None
+            connection, self._connection = self._connection, None
+            await self._forget_others()
             await connection.close()
 
-    async def _read(self, connection: Connection) -> None:
-        """Frames to batches to the sink, until the line ends or has to be ended."""
+    async def _begin(self, connection: Connection) -> None:
+        self.health.connections += 1
+        self._connection = connection
+        self.health.offline.clear()
+        self._record(None)
+        await self._send(connection, self._feed.greeting())
+
+    async def _read(self, lifetime: float | None) -> None:
+        """Frames to batches to the sink, until the line ends or has to be ended; a line of old age is replaced."""
         began = quiet_since = self._monotonic()
-        signed_in = False
-        while True:
+        signed_in = renew = False
+        fresh = asyncio.Event()
+        while connection := self._connection:
+            renew = renew or (lifetime is not None and self._monotonic() - began > lifetime)
             try:
                 async with asyncio.timeout(self._settings.silence / 4 if signed_in else self._settings.sign_in / 4):
                     frames = await connection.receive()
@@ -190,13 +211,16 @@ class Supervisor:
                 frames = ()
             taken_at = self._monotonic()
             if frames:
-                batch = self._parse(frames)
+                batch = self._parse(frames, connection)
                 signed_in = signed_in or batch.rows > 0 or any(n.kind in SIGNED_IN for n in batch.notices)
                 if batch.rows:
                     await self._deliver(batch)
+                    fresh.set()
+                if batch.rows or any(n.kind is NoticeKind.HEARTBEAT for n in batch.notices):
                     quiet_since = self._monotonic()  # waiting for the sink is no silence of the vendor
                 for notice in batch.notices:
                     await self._heed(connection, notice)
+                    renew = renew or notice.kind is NoticeKind.RENEW
             if not signed_in:
                 if self._monotonic() - began > self._settings.sign_in:
                     raise _Ended(Remedy.RECONNECT, f"sign-in not done within {self._settings.sign_in:g} s")
@@ -204,12 +228,78 @@ class Supervisor:
                 quiet_since = self._monotonic()
             elif self._monotonic() - quiet_since > self._settings.silence:
                 self._silent()
+            if renew and (successor := self._successor()) is not None:
+                fresh = asyncio.Event()
+                self._retire(connection, fresh)
+                await self._begin(successor)
+                began = quiet_since = self._monotonic()
+                signed_in = renew = False
+                continue
             # A turn of the loop for the others; more while little comes, so that batches are worth their fixed cost.
             pause = 0.0 if connection.more else taken_at + self._settings.gather - self._monotonic()
             await asyncio.sleep(max(0.0, pause))
 
-    def _parse(self, frames: Sequence[bytes]) -> Batch:
-        """The frames' batch, counted and recorded."""
+    def _successor(self) -> Connection | None:
+        """The line that is to replace the present one, once it is open; until then, another attempt at it."""
+        if self._renewal is None:
+            if self._monotonic() >= self._renew_after:
+                self._renewal = asyncio.create_task(self._open_successor())
+        elif self._renewal.done():
+            renewal, self._renewal = self._renewal, None
+            try:
+                connection = renewal.result()
+            except Disconnected as error:
+                self.health.last_error = f"the line could not be replaced yet: {error}"
+                self._renew_after = self._monotonic() + self._settings.sign_in
+            else:
+                self.health.renewals += 1
+                return connection
+        return None
+
+    async def _open_successor(self) -> Connection:
+        return await self._connect(self._feed.address())
+
+    def _retire(self, connection: Connection, fresh: asyncio.Event) -> None:
+        """Read a line that has been replaced until its successor serves, so that nothing falls between them."""
+        task = asyncio.create_task(self._read_out(connection, fresh))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _read_out(self, connection: Connection, fresh: asyncio.Event) -> None:
+        async def served() -> None:
+            await fresh.wait()
+            await asyncio.sleep(self._settings.overlap)
+
+        end = asyncio.create_task(served())
+        try:
+            async with asyncio.timeout(self._settings.sign_in):
+                while not end.done():
+                    receiving = asyncio.create_task(connection.receive())
+                    try:
+                        await asyncio.wait({receiving, end}, return_when=asyncio.FIRST_COMPLETED)
+                        if receiving.done() and (batch := self._parse(receiving.result(), connection)).rows:
+                            await self._deliver(batch)
+                    finally:
+                        receiving.cancel()
+        except (TimeoutError, Disconnected):
+            return
+        finally:
+            end.cancel()
+            await connection.close()
+
+    async def _forget_others(self) -> None:
+        """Close what was before the present line, and what was to come after it."""
+        renewal, self._renewal = self._renewal, None
+        tasks = [*self._retiring, *([renewal] if renewal else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if renewal and not renewal.cancelled() and renewal.exception() is None:
+            await renewal.result().close()
+
+    def _parse(self, frames: Sequence[bytes], connection: Connection) -> Batch:
+        """The frames' batch, counted and recorded, with what acknowledges it."""
         batch = self._feed.parse(frames, self._record(frames))
         health = self.health
         health.frames += len(frames)
@@ -217,6 +307,13 @@ class Supervisor:
         health.rows += batch.rows
         health.rejected.update(batch.rejected)
         health.unused.update(batch.unused)
+        health.gaps += sum(notice.missing for notice in batch.notices)
+        receipt = connection.receipt()
+        if receipt is None:
+            return batch
+        if batch.rows:
+            return replace(batch, receipts=(receipt,))
+        receipt()  # there is nothing to keep
         return batch
 
     async def _deliver(self, batch: Batch) -> None:
@@ -237,6 +334,12 @@ class Supervisor:
             if remedy is not Remedy.IGNORE:
                 raise _Ended(remedy, text)
             return
+        if notice.kind is NoticeKind.GAP:
+            self.health.last_error = notice.text
+        elif notice.kind is NoticeKind.OFFLINE:
+            self.health.offline.add(notice.text)
+        elif notice.kind is NoticeKind.ONLINE:
+            self.health.offline.discard(notice.text)
         if notice.kind is NoticeKind.SUBSCRIBED and self.health.status is FeedStatus.CONNECTING:
             self._status(FeedStatus.LIVE)
         await self._send(connection, self._feed.reply(notice))
@@ -285,9 +388,12 @@ class Supervisor:
                 self.health.last_error = f"capture stopped: {error}"
         return now
 
-    @staticmethod
-    async def _send(connection: Connection, frames: Sequence[Frame]) -> None:
+    async def _send(self, connection: Connection, frames: Sequence[Frame]) -> None:
         """Send, if the line still is: its end is found by `receive`, after what the vendor said before it went."""
         with contextlib.suppress(Disconnected):
             for frame in frames:
-                await connection.send(frame)
+                async with self._sending:
+                    if self._pace:
+                        await asyncio.sleep(max(0.0, self._sent_at + self._pace - self._monotonic()))
+                        self._sent_at = self._monotonic()
+                    await connection.send(frame)

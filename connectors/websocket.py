@@ -22,6 +22,7 @@ from websockets.frames import DATA_OPCODES
 from websockets.frames import Frame as WebSocketFrame
 from websockets.protocol import Event
 
+from connectors.batch import Receipt
 from connectors.feed import Address, Frame
 
 
@@ -38,6 +39,9 @@ class Connection(Protocol):
 
     async def receive(self) -> Sequence[bytes]:
         """All messages that wait, at least one, at most about a chunk; raises :class:`Disconnected` after the last."""
+
+    def receipt(self) -> Receipt | None:
+        """Acknowledges what the last :meth:`receive` gave; None where the transport knows no such thing."""
 
     async def send(self, frame: Frame) -> None:
         """Send one message; raises :class:`Disconnected`."""
@@ -119,6 +123,9 @@ class WebSocket:
     async def receive(self) -> Sequence[bytes]:
         """All messages that wait, at least one, at most about a chunk; raises :class:`Disconnected` after the last."""
         return await self._line.gathered()
+
+    def receipt(self) -> None:
+        """A websocket acknowledges nothing."""
 
     async def send(self, frame: Frame) -> None:
         """Send one message, text or binary as the type of `frame`; raises :class:`Disconnected`."""
