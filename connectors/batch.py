@@ -71,6 +71,9 @@ CORRECTIONS: Final = pl.Schema(
 """What became of a print: `kind` is ``correction``, ``cancel`` or ``error`` (it never was); ``id, price, size`` are
 those of the print. The new ones replace them; null, and NaN for numbers, where nothing does."""
 
+SERIES: Final = pl.Schema({"ts": TIME, "series": pl.String(), "value": pl.Float64()})
+"""Values from elsewhere, such as a yield: `ts` is when one was published, from which on it is known, until the next."""
+
 SCHEMAS: Final[Mapping[str, pl.Schema]] = {
     "quotes": QUOTES,
     "trades": TRADES,
@@ -78,6 +81,7 @@ SCHEMAS: Final[Mapping[str, pl.Schema]] = {
     "statuses": STATUSES,
     "bands": BANDS,
     "corrections": CORRECTIONS,
+    "series": SERIES,
 }
 
 
@@ -125,6 +129,7 @@ _NO_BARS: Final = empty(BARS)
 _NO_STATUSES: Final = empty(STATUSES)
 _NO_BANDS: Final = empty(BANDS)
 _NO_CORRECTIONS: Final = empty(CORRECTIONS)
+_NO_SERIES: Final = empty(SERIES)
 
 
 Receipt = Callable[[], None]
@@ -148,6 +153,7 @@ class Batch:
     statuses: pl.DataFrame = field(default_factory=lambda: _NO_STATUSES)
     bands: pl.DataFrame = field(default_factory=lambda: _NO_BANDS)
     corrections: pl.DataFrame = field(default_factory=lambda: _NO_CORRECTIONS)
+    series: pl.DataFrame = field(default_factory=lambda: _NO_SERIES)
     notices: tuple[Notice, ...] = ()
     rejected: Mapping[str, int] = field(default_factory=dict)
     unused: Mapping[str, int] = field(default_factory=dict)
@@ -167,6 +173,7 @@ class Batch:
             "statuses": self.statuses,
             "bands": self.bands,
             "corrections": self.corrections,
+            "series": self.series,
         }
 
     @staticmethod
@@ -188,6 +195,7 @@ class Batch:
             statuses=_stack([b.statuses for b in batches]),
             bands=_stack([b.bands for b in batches]),
             corrections=_stack([b.corrections for b in batches]),
+            series=_stack([b.series for b in batches]),
             notices=tuple(n for b in batches for n in b.notices),
             rejected=dict(rejected),
             unused=dict(unused),

@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from connectors.batch import BARS, QUOTES, TRADES, empty
+from connectors.batch import BARS, QUOTES, SERIES, TRADES, empty
 
-EVENT_TIME: Final = {"quotes": "ts", "trades": "ts", "bars": "end"}
+EVENT_TIME: Final = {"quotes": "ts", "trades": "ts", "bars": "end", "series": "ts"}
 """By kind, the column that says when a row became known: a bar is known at its end."""
 
 NO_QUOTES: Final = empty(QUOTES)
 NO_TRADES: Final = empty(TRADES)
 NO_BARS: Final = empty(BARS)
+NO_SERIES: Final = empty(SERIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,17 @@ class CleanBatch:
     quotes: pl.DataFrame = field(default_factory=lambda: NO_QUOTES)
     trades: pl.DataFrame = field(default_factory=lambda: NO_TRADES)
     bars: pl.DataFrame = field(default_factory=lambda: NO_BARS)
+    series: pl.DataFrame = field(default_factory=lambda: NO_SERIES)
     event_time: int = 0
 
     @property
     def rows(self) -> int:
         """Rows of all kinds."""
-        return self.quotes.height + self.trades.height + self.bars.height
+        return self.quotes.height + self.trades.height + self.bars.height + self.series.height
 
     def frames(self) -> dict[str, pl.DataFrame]:
         """The frames by kind, in the order of :data:`EVENT_TIME`."""
-        return {"quotes": self.quotes, "trades": self.trades, "bars": self.bars}
+        return {"quotes": self.quotes, "trades": self.trades, "bars": self.bars, "series": self.series}
 
     @staticmethod
     def merge(batches: Sequence[CleanBatch]) -> CleanBatch:
@@ -51,6 +53,7 @@ class CleanBatch:
             quotes=_stack([b.quotes for b in batches], NO_QUOTES),
             trades=_stack([b.trades for b in batches], NO_TRADES),
             bars=_stack([b.bars for b in batches], NO_BARS),
+            series=_stack([b.series for b in batches], NO_SERIES),
             event_time=max((b.event_time for b in batches), default=0),
         )
 

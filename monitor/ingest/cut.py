@@ -8,6 +8,7 @@ never goes back. Across the kinds of one batch, whose order is not recorded, row
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
@@ -110,4 +111,4 @@ def _first(batch: CleanBatch) -> int:
 
 
 def _at(batch: CleanBatch, event_time: int) -> CleanBatch:
-    return CleanBatch(batch.quotes, batch.trades, batch.bars, event_time)
+    return replace(batch, event_time=event_time)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.batch import BARS, QUOTES, SCHEMAS, TIME, TRADES
+from connectors.batch import BARS, QUOTES, SCHEMAS, SERIES, TIME, TRADES
 from monitor import journal
 from monitor.ingest import CleanBatch
 from monitor.journal import JournalFormatError
@@ -30,6 +30,7 @@ def batches(draw: st.DrawFn) -> CleanBatch:
             st.lists(st.tuples(stamps, names, numbers, numbers, st.none() | st.integers(0, 2**60)), max_size=4)
         ),
         "bars": draw(st.lists(st.tuples(stamps, stamps, names, *[numbers] * 5), max_size=4)),
+        "series": draw(st.lists(st.tuples(stamps, names, numbers), max_size=4)),
     }
     frames = {kind: frame(SCHEMAS[kind], r * many) for kind, r in rows.items()}
     return CleanBatch(**frames, event_time=draw(st.integers(0, 2**62)))
@@ -117,4 +118,9 @@ def test_recorded_quotes_take_few_bytes(shared_data: Path):
 
 
 def test_the_schemas_of_all_kinds_are_known():
-    assert {k: SCHEMAS[k] for k in journal._KINDS} == {"quotes": QUOTES, "trades": TRADES, "bars": BARS}
+    assert {k: SCHEMAS[k] for k in journal._KINDS} == {
+        "quotes": QUOTES,
+        "trades": TRADES,
+        "bars": BARS,
+        "series": SERIES,
+    }
