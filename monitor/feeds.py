@@ -13,11 +13,11 @@ import polars as pl
 from pydantic import SecretStr
 
 from connectors.alpaca import AlpacaFeed
-from connectors.alpaca.messages import Encoding
 from connectors.backlog import Backlog
 from connectors.batch import Batch
 from connectors.capture import FRAME, SUFFIX, Capture, records, replay
 from connectors.feed import FeedStatus
+from connectors.message_lists import Encoding
 from connectors.replay import Replay
 from connectors.simulator import DEMO_QUIET_SPEED, DEMO_SPEED, Exchange, ExchangeOptions, Session, great_rotation
 from connectors.supervisor import Supervisor

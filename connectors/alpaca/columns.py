@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from connectors.alpaca.messages import (
     UNUSED,
     Bar,
+    Cancel,
     Control,
+    Correction,
     Error,
+    LimitBand,
     Quote,
     Status,
     Subscription,
     Success,
     Trade,
+    UpdatedBar,
 )
-from connectors.batch import BARS, QUOTES, STATUSES, TIME, TRADES, Batch, Notice, NoticeKind, empty
-from connectors.timestamps import SECOND, UNREADABLE, Nanoseconds
+from connectors.batch import (
+    BANDS,
+    BARS,
+    CORRECTIONS,
+    QUOTES,
+    STATUSES,
+    TRADES,
+    Batch,
+    Notice,
+    NoticeKind,
+    empty,
+)
+from connectors.rows import ends, possible_rows
+from connectors.timestamps import SECOND, Nanoseconds
 
 MINUTE: Final = 60 * SECOND
-_NO_QUOTES, _NO_TRADES, _NO_BARS, _NO_STATUSES = (empty(schema) for schema in (QUOTES, TRADES, BARS, STATUSES))
+_NO_QUOTES, _NO_TRADES, _NO_BARS, _NO_STATUSES, _NO_BANDS, _NO_CORRECTIONS = (
+    empty(schema) for schema in (QUOTES, TRADES, BARS, STATUSES, BANDS, CORRECTIONS)
+)
 """Frames are never changed, so that all batches can share the empty ones."""
 
 Times = Callable[[Sequence[Any]], Nanoseconds]
@@ -69,8 +85,10 @@ def to_batch(
         received_at=received_at,
         quotes=quotes.frame(times, rejected),
         trades=trades.frame(times, rejected),
-        bars=_bars([m for m in others if isinstance(m, Bar)], times, rejected),
+        bars=_bars([m for m in others if type(m) in (Bar, UpdatedBar)], times, rejected),
         statuses=_statuses([m for m in others if type(m) is Status], times, rejected),
+        bands=_bands([m for m in others if type(m) is LimitBand], times, rejected),
+        corrections=_corrections([m for m in others if isinstance(m, Correction | Cancel)], times, rejected),
         notices=tuple(_notice(m) for m in others if isinstance(m, Control)),
         rejected=rejected,
         unused=Counter(UNUSED[type(m)] for m in others if type(m) in UNUSED),
@@ -88,7 +106,7 @@ class _Quotes:
     def frame(self, times: Times, rejected: Counter[str]) -> pl.DataFrame:
         if not self.times:
             return _NO_QUOTES
-        return _frame(times(self.times), self.symbols, self.numbers, rejected)
+        return possible_rows(times(self.times), self.symbols, self.numbers, rejected)
 
 
 class _Trades:
@@ -104,7 +122,7 @@ class _Trades:
         if not self.times:
             return _NO_TRADES
         ids = pl.Series("id", self.ids, dtype=pl.Int64)
-        return _frame(times(self.times), self.symbols, self.numbers, rejected, [ids])
+        return possible_rows(times(self.times), self.symbols, self.numbers, rejected, [ids])
 
 
 def _bars(rows: Sequence[Bar[Any]], times: Times, rejected: Counter[str]) -> pl.DataFrame:
@@ -118,8 +136,46 @@ def _bars(rows: Sequence[Bar[Any]], times: Times, rejected: Counter[str]) -> pl.
         "volume": [b.v for b in rows],
     }
     starts = times([b.t for b in rows])
-    ends = pl.Series("end", np.where(starts == UNREADABLE, UNREADABLE, starts + MINUTE)).cast(TIME)
-    return _frame(starts, [b.S for b in rows], numbers, rejected, [ends]).select(BARS.names())
+    return possible_rows(starts, [b.S for b in rows], numbers, rejected, [ends(starts, MINUTE)]).select(BARS.names())
+
+
+def _bands(rows: Sequence[LimitBand[Any]], times: Times, rejected: Counter[str]) -> pl.DataFrame:
+    if not rows:
+        return _NO_BANDS
+    indicators = [pl.Series("indicator", [b.i for b in rows], dtype=pl.String)]
+    numbers = {"lower": [b.d for b in rows], "upper": [b.u for b in rows]}
+    return possible_rows(times([b.t for b in rows]), [b.S for b in rows], numbers, rejected, indicators)
+
+
+def _corrections(rows: Sequence[Correction[Any] | Cancel[Any]], times: Times, rejected: Counter[str]) -> pl.DataFrame:
+    """Corrections and cancels in arrival order; one whose new numbers are impossible is refused with the others."""
+    if not rows:
+        return _NO_CORRECTIONS
+    # A cancelled print has nothing in its place: tested as zeros, which pass, and written as unknown.
+    prints = [
+        (r.op, r.os, r.cp, r.cs, "correction", r.oi, r.ci)
+        if isinstance(r, Correction)
+        else (r.p, r.s, 0.0, 0.0, _CANCELS.get(r.a, "cancel"), r.i, None)
+        for r in rows
+    ]
+    *columns, kinds, ids, new_ids = (list(column) for column in zip(*prints, strict=True))
+    numbers = dict(zip(("price", "size", "new_price", "new_size"), columns, strict=True))
+    frame = possible_rows(
+        times([r.t for r in rows]),
+        [r.S for r in rows],
+        numbers,
+        rejected,
+        [
+            pl.Series("kind", kinds, dtype=pl.String),
+            pl.Series("id", ids, dtype=pl.Int64),
+            pl.Series("new_id", new_ids, dtype=pl.Int64),
+        ],
+    )
+    replaced = pl.col("kind") == "correction"
+    unknown = pl.lit(float("nan"))
+    return frame.with_columns(
+        pl.when(replaced).then(pl.col(name)).otherwise(unknown).alias(name) for name in ("new_price", "new_size")
+    ).select(CORRECTIONS.names())
 
 
 def _statuses(rows: Sequence[Status[Any]], times: Times, rejected: Counter[str]) -> pl.DataFrame:
@@ -129,44 +185,10 @@ def _statuses(rows: Sequence[Status[Any]], times: Times, rejected: Counter[str])
         pl.Series("code", [s.sc for s in rows], dtype=pl.String),
         pl.Series("reason", [": ".join(filter(None, (s.rc, s.rm or s.sm))) for s in rows], dtype=pl.String),
     ]
-    return _frame(times([s.t for s in rows]), [s.S for s in rows], {}, rejected, texts)
+    return possible_rows(times([s.t for s in rows]), [s.S for s in rows], {}, rejected, texts)
 
 
-def _frame(
-    times: Nanoseconds,
-    symbols: list[str],
-    numbers: Mapping[str, list[float]],
-    rejected: Counter[str],
-    others: Sequence[pl.Series] = (),
-) -> pl.DataFrame:
-    """One frame of the columns, without the rows that have no time or a number that is negative or none."""
-    columns = [pl.Series(name, values, dtype=pl.Float64) for name, values in numbers.items()]
-    frame = pl.DataFrame(
-        [pl.Series("ts", times).cast(TIME), pl.Series("symbol", symbols, dtype=pl.String), *columns, *others]
-    )
-    arrays = [column.to_numpy() for column in columns]
-    # A minimum of numpy, unlike one of polars, is NaN if any value is, so this one comparison finds both.
-    if times.min() != UNREADABLE and all(a.min() >= 0 and a.max() < np.inf for a in arrays):
-        return frame
-    return frame.filter(pl.Series(_good(times, arrays, rejected)))
-
-
-def _good(
-    times: Nanoseconds, numbers: Sequence[npt.NDArray[np.float64]], rejected: Counter[str]
-) -> npt.NDArray[np.bool_]:
-    """Which rows are possible; the others are counted in `rejected`, each once."""
-    good: npt.NDArray[np.bool_] = times != UNREADABLE
-    rejected["unreadable time"] += int((~good).sum())
-    for cause, test in (("not a number", np.isfinite), ("negative number", lambda values: values >= 0)):
-        for values in numbers:
-            fine = test(values)
-            rejected[cause] += int((good & ~fine).sum())
-            good &= fine
-    for cause in [cause for cause, count in rejected.items() if not count]:
-        del rejected[cause]
-    return good
-
-
+_CANCELS: Final = {"C": "cancel", "E": "error"}
 _PROGRESS: Final = {"connected": NoticeKind.CONNECTED, "authenticated": NoticeKind.AUTHENTICATED}
 
 
@@ -180,6 +202,8 @@ def _notice(message: Success | Subscription | Error) -> Notice:
         "quotes": len(message.quotes),
         "bars": len(message.bars),
         "updated bars": len(message.updated_bars),
+        "daily bars": len(message.daily_bars),
         "statuses": len(message.statuses),
+        "limit bands": len(message.lulds),
     }
     return Notice(NoticeKind.SUBSCRIBED, ", ".join(f"{name} {count}" for name, count in counts.items() if count))

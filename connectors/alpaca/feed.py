@@ -9,9 +9,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from connectors.alpaca.columns import Times, to_batch
-from connectors.alpaca.messages import Decoder, Encoding
+from connectors.alpaca.messages import decoder
 from connectors.batch import Batch, Notice, NoticeKind
 from connectors.feed import Address, Frame, Remedy
+from connectors.message_lists import Encoding
 from connectors.timestamps import msgpack_column, rfc3339_column
 
 Source = Literal["iex", "sip", "delayed_sip", "test"]
@@ -43,7 +44,8 @@ REMEDIES: Final[dict[int | str | None, Remedy]] = {
 class AlpacaFeed:
     """A connection to Alpaca's v2 stock stream; :class:`connectors.feed.Feed` without I/O.
 
-    Minute bars are built from trades, so the channel ``bars`` is only for those who want the vendor's own.
+    Minute bars are built from trades, so the channel ``bars`` is only for those who want the vendor's own. Corrections
+    and cancels come with the trades. An updated bar is the minute again, with what came late.
 
     Args:
         name: What this feed is called in batches, counts and messages.
@@ -75,7 +77,7 @@ class AlpacaFeed:
         self._channels = tuple(channels)
         self._wanted = frozenset(symbols)
         self._encoding: Encoding = encoding
-        self._decoder = Decoder(encoding)
+        self._decoder = decoder(encoding)
         self._times: Times = rfc3339_column if encoding == "json" else msgpack_column
         self._signed_in = False
 

@@ -19,7 +19,7 @@ import msgspec
 import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 
-from connectors.alpaca.messages import Encoding
+from connectors.message_lists import Encoding
 from tests.benchmarks.tape import FRAMES, PER_FRAME, Flip, Tape
 
 _TICK = 0.001

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.msgpack import Ext
 
-from connectors.alpaca.messages import Encoding
+from connectors.message_lists import Encoding
 
 PER_FRAME = 20
 """Quotes in a frame."""

@@ -107,7 +107,7 @@ def test_text_and_bytes_are_the_same(card):
 def test_parsing_keeps_arrival_order_within_an_instrument(card):
     batch = card.make().parse(card.session, 0)
     for frame in batch.frames().values():
-        for _, rows in frame.group_by("symbol"):
+        for _, rows in frame.group_by("symbol" if "symbol" in frame.columns else "series"):
             assert all(a <= b for a, b in pairwise(rows["ts"]))
 
 

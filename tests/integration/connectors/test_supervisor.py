@@ -227,14 +227,14 @@ async def test_talk_without_market_data_is_silence():
     async def script(session):
         await session.sign_in()
         while True:
-            await session.say({"T": "l", "S": "SPY"}, {"T": "zz"})
+            await session.say(trade(1) | {"T": "d", "o": 1, "h": 1, "l": 1, "c": 1, "v": 1}, {"T": "zz"})
             await asyncio.sleep(0.01)
 
     async with vendor(script) as exchange:
         async with watching(exchange.url, settings=replace(QUICK, silence=0.2)) as feed:
             await until(lambda: feed.health.silences >= 1)
-        assert feed.health.unused["limit band"]
-        assert feed.health.rejected["unknown message"] == feed.health.unused["limit band"]
+        assert feed.health.unused["daily bar"]
+        assert feed.health.rejected["unknown message"] == feed.health.unused["daily bar"]
         assert not feed.batches
 
 

@@ -16,6 +16,16 @@ NS = rfc3339(AT)
 QUOTE = {"T": "q", "S": "IWM", "bx": "V", "bp": 252.1, "bs": 2, "ax": "V", "ap": 252.2, "as": 3, "c": ["R"], "z": "B"}
 TRADE = {"T": "t", "S": "SPY", "i": 52983525029461, "x": "V", "p": 690.25, "s": 100, "c": ["@"], "z": "B"}
 BAR = {"T": "b", "S": "SPY", "o": 690, "h": 691.5, "l": 689.5, "c": 691, "v": 12345, "n": 4, "vw": 690.4}
+UPDATED = BAR | {"T": "u", "c": 692}
+# The fields of https://docs.alpaca.markets/docs/real-time-stock-pricing-data, section LULD
+BAND = {"T": "l", "S": "IONM", "u": 3.24, "d": 2.65, "i": "B", "z": "C"}
+# https://forum.alpaca.markets/t/message-type-c/8116: a frame of 20 January 2022
+CORRECTION = {
+    "T": "c", "S": "IWM", "x": "D", "oi": 79372207866957, "op": 208.65, "os": 14950, "oc": [" ", "7", "V"],
+    "ci": 79372223926359, "cp": 208.65, "cs": 14950, "cc": [" ", "7", "Z", "V"], "z": "B",
+}  # fmt: skip
+# The fields of alpaca-py 0.44, `alpaca/data/mappings.py`: TRADE_CANCEL_MAPPING
+CANCEL = {"T": "x", "S": "GOOGL", "i": 465, "x": "D", "p": 1350.6, "s": 12, "a": "C", "z": "C"}
 STATUS = {"T": "s", "S": "AAPL", "sc": "H", "sm": "Trading Halt", "rc": "T12", "rm": "Information Requested", "z": "C"}
 
 
@@ -32,11 +42,11 @@ def parse(*messages, **options):
 
 
 def test_messages_become_columns():
-    batch = parse(at(QUOTE), at(TRADE), at(BAR), at(BAR | {"T": "u", "c": 692}), at(STATUS))
+    batch = parse(at(QUOTE), at(TRADE), at(BAR), at(UPDATED), at(STATUS))
     assert batch.feed == "iex"
     assert batch.received_at == 7
     assert {name: frame.schema for name, frame in batch.frames().items()} == dict(SCHEMAS)
-    times = {name: frame["ts"].cast(pl.Int64).to_list() for name, frame in batch.frames().items()}
+    times = {name: frame["ts"].cast(pl.Int64).to_list() for name, frame in batch.frames().items() if frame.height}
     assert times == {"quotes": [NS], "trades": [NS], "bars": [NS, NS], "statuses": [NS]}
     assert batch.quotes.row(0)[1:] == ("IWM", 252.1, 252.2, 2.0, 3.0)
     assert batch.trades.row(0)[1:] == ("SPY", 690.25, 100.0, 52983525029461)
@@ -56,7 +66,7 @@ def test_text_and_bytes_read_alike():
 def test_messagepack_reads_like_json():
     seconds, rest = divmod(NS, 10**9)
     stamp = Ext(-1, (rest << 34 | seconds).to_bytes(8, "big"))
-    messages = [QUOTE, TRADE, BAR, STATUS]
+    messages = [QUOTE, TRADE, BAR, UPDATED, STATUS, BAND, CORRECTION, CANCEL]
     packed = feed(encoding="msgpack").parse([msgspec.msgpack.encode([at(m, stamp) for m in messages])], 7)
     plain = parse(*[at(m) for m in messages])
     for name, frame in packed.frames().items():
@@ -64,10 +74,59 @@ def test_messagepack_reads_like_json():
 
 
 def test_known_messages_without_a_place_are_counted():
-    batch = parse({"T": "l", "S": "SPY", "u": 1}, {"T": "c"}, {"T": "x"}, {"T": "x"}, {"T": "d", "S": "SPY", "o": 1})
-    assert batch.unused == {"limit band": 1, "correction": 1, "cancel": 2, "daily bar": 1}
+    batch = parse(at(BAR | {"T": "d"}), at(BAR | {"T": "d", "S": "IWM"}))
+    assert batch.unused == {"daily bar": 2}
     assert not batch.rejected
     assert batch.rows == 0
+
+
+def test_limit_bands():
+    batch = parse(at(BAND), at(BAND | {"u": -1}))
+    assert batch.bands.row(0)[1:] == ("IONM", 2.65, 3.24, "B")
+    assert batch.bands["ts"].cast(pl.Int64).to_list() == [NS]
+    assert batch.rejected == {"negative number": 1}
+
+
+def test_corrections_and_cancels_keep_their_order_and_name_the_print():
+    error = CANCEL | {"a": "E"}
+    batch = parse(at(CANCEL), at(CORRECTION | {"cp": 208.6, "cs": 100}), at(error), at({**error, "a": "?", "i": None}))
+    rows = batch.corrections.select(pl.exclude("ts")).rows()
+    assert rows[1] == ("IWM", "correction", 79372207866957, 208.65, 14950.0, 79372223926359, 208.6, 100.0)
+    assert [row[:6] for row in rows if row[1] != "correction"] == [
+        ("GOOGL", "cancel", 465, 1350.6, 12.0, None),
+        ("GOOGL", "error", 465, 1350.6, 12.0, None),
+        ("GOOGL", "cancel", None, 1350.6, 12.0, None),
+    ]
+    assert batch.corrections["new_price"].is_nan().to_list() == [True, False, True, True]
+    assert batch.corrections["new_size"].is_nan().to_list() == [True, False, True, True]
+    assert batch.corrections.schema == SCHEMAS["corrections"]
+
+
+@pytest.mark.parametrize("broken", [{"cp": -1}, {"os": None}, {"t": "never"}, {"oi": 2**63}])
+def test_a_correction_that_cannot_be_is_refused(broken):
+    batch = parse(at(CORRECTION) | broken)
+    assert batch.corrections.height == 0
+    assert sum(batch.rejected.values()) == 1
+
+
+@pytest.mark.parametrize("source", ["iex", "sip", "delayed_sip", "test"])
+def test_every_stream_has_its_address(source):
+    # https://docs.alpaca.markets/docs/real-time-stock-pricing-data and .../docs/streaming-market-data (test stream)
+    assert feed(source=source).address().url == f"wss://stream.data.alpaca.markets/v2/{source}"
+
+
+def test_every_channel_can_be_subscribed():
+    channels = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds")
+    (request,) = feed(channels=channels, symbols=["SPY"]).reply(Notice(NoticeKind.AUTHENTICATED))
+    assert json.loads(request) == {"action": "subscribe", **{channel: ["SPY"] for channel in channels}}
+    answer = {
+        "T": "subscription",
+        **{channel: ["SPY"] for channel in channels},
+        "corrections": ["SPY"],
+        "cancelErrors": ["SPY"],
+    }
+    (notice,) = parse(answer).notices
+    assert notice.text == "trades 1, quotes 1, bars 1, updated bars 1, daily bars 1, statuses 1, limit bands 1"
 
 
 @pytest.mark.parametrize(
