@@ -23,7 +23,7 @@ class Address:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     lifetime: float | None = None
-    """Seconds after which a line is replaced, the new one first; a vendor ends lines somewhat later. None: it does not."""
+    """Seconds after which a line is replaced, the new one first: less than the vendor gives it. None: no end."""
     pace: float = 0.0
     """Seconds between two messages to the vendor, at least."""
 

@@ -9,8 +9,11 @@ import pytest
 
 from connectors.alpaca import AlpacaFeed
 from connectors.batch import SCHEMAS, Batch, Notice, NoticeKind
+from connectors.binance import BinanceFeed
 from connectors.capture import Capture, captured, replay
+from connectors.coinbase import CoinbaseFeed
 from connectors.feed import Feed, Frame, Remedy
+from connectors.kraken import KrakenFeed
 
 SECRET = "a-secret-word"
 
@@ -25,6 +28,10 @@ class Card:
     """From the first frame of a connection to market data of some instruments."""
     rows: int
     """Market data rows in `session`."""
+    others: tuple[str, str] = ("XLF", "XLK")
+    """Two instruments that it does not want yet."""
+    requests: int = 1
+    """Messages that ask for one more instrument."""
 
 
 ALPACA = (
@@ -42,8 +49,65 @@ ALPACA = (
     ),
 )
 
+# Values of the vendor's own examples: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
+BINANCE = (
+    '{"result":null,"id":1}',
+    (
+        '{"stream":"bnbusdt@bookTicker","data":{"u":400900217,"s":"BNBUSDT","b":"25.35190000","B":"31.21000000",'
+        '"a":"25.36520000","A":"40.66000000"}}'
+    ),
+    (
+        '{"stream":"bnbbtc@trade","data":{"e":"trade","E":1672515782136,"s":"BNBBTC","t":12345,"p":"0.001","q":"100",'
+        '"T":1672515782136,"m":true,"M":true}}'
+    ),
+)
+
+# https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-channels
+COINBASE = (
+    (
+        '{"channel":"subscriptions","client_id":"","timestamp":"2023-02-09T20:30:37.1Z","sequence_num":0,'
+        '"events":[{"subscriptions":{"ticker":["BTC-USD"]}}]}'
+    ),
+    (
+        '{"channel":"ticker","client_id":"","timestamp":"2023-02-09T20:30:37.167359596Z","sequence_num":1,"events":'
+        '[{"type":"snapshot","tickers":[{"type":"ticker","product_id":"BTC-USD","price":"21932.98","best_bid":'
+        '"21931.98","best_bid_quantity":"8000.21","best_ask":"21933.98","best_ask_quantity":"8038.07770938"}]}]}'
+    ),
+    (
+        '{"channel":"market_trades","client_id":"","timestamp":"2023-02-09T20:19:35.39625135Z","sequence_num":2,'
+        '"events":[{"type":"snapshot","trades":[{"trade_id":"12","product_id":"ETH-USD","price":"1260.01",'
+        '"size":"0.3","side":"BUY","time":"2019-08-14T20:42:27.265Z"}]}]}'
+    ),
+)
+
+# https://docs.kraken.com/exchange/api-reference/spot-websocket-v2: status, ticker, trade
+KRAKEN = (
+    (
+        '{"channel":"status","type":"update","data":[{"version":"2.0.10","system":"online","api_version":"v2",'
+        '"connection_id":12393906104898154338}]}'
+    ),
+    (
+        '{"method":"subscribe","result":{"channel":"ticker","snapshot":true,"symbol":"ALGO/USD"},"success":true,'
+        '"time_in":"2023-09-25T09:04:31.742599Z","time_out":"2023-09-25T09:04:31.742648Z"}'
+    ),
+    (
+        '{"channel":"ticker","type":"snapshot","data":[{"symbol":"ALGO/USD","bid":0.10025,"bid_qty":740.0,'
+        '"ask":0.10036,"ask_qty":1361.44813783,"last":0.10035,"volume":997038.98383185}]}'
+    ),
+    (
+        '{"channel":"trade","type":"update","data":[{"symbol":"MATIC/USD","side":"sell","price":0.5117,"qty":40.0,'
+        '"ord_type":"market","trade_id":4665906,"timestamp":"2023-09-25T07:49:37.708706Z"}]}'
+    ),
+    '{"channel":"heartbeat"}',
+)
+
+PAIRS = ("SOL/USD", "XRP/USD")
+
 CARDS = {
     "alpaca": Card(lambda: AlpacaFeed("a", key="k", secret=SECRET, symbols=["SPY", "IWM"]), ALPACA, 5),
+    "binance": Card(lambda: BinanceFeed("b", symbols=["BNB/USDT", "BNB/BTC"]), BINANCE, 2, PAIRS),
+    "coinbase": Card(lambda: CoinbaseFeed("c", symbols=["BTC/USD", "ETH/USD"]), COINBASE, 2, PAIRS, 2),
+    "kraken": Card(lambda: KrakenFeed("k", symbols=["ALGO/USD", "MATIC/USD"]), KRAKEN, 2, PAIRS, 2),
 }
 
 
@@ -142,7 +206,7 @@ def test_a_new_connection_forgets_the_old_one(card):
     first = connect()
     assert connect() == first, "sign-in and the full subscription again"
     feed.greeting()
-    assert feed.subscribe(["XLF"]) == () or not list(feed.subscribe(["XLF"])), "nothing is asked before sign-in"
+    assert not list(feed.subscribe(card.others[:1])), "nothing is asked before sign-in"
 
 
 def test_the_wanted_set_is_sent_as_a_difference(card):
@@ -151,9 +215,9 @@ def test_the_wanted_set_is_sent_as_a_difference(card):
     for frame in card.session:
         for notice in feed.parse([frame], 0).notices:
             feed.reply(notice)
-    feed.subscribe(["XLF"])
-    assert list(feed.subscribe(["XLF"])) == []
-    assert len(feed.subscribe(["XLF", "XLK"])) == 1
+    feed.subscribe(card.others[:1])
+    assert list(feed.subscribe(card.others[:1])) == []
+    assert len(feed.subscribe(card.others)) == card.requests
 
 
 def test_an_error_nobody_knows_is_a_dropped_line(card):
