@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from connectors.alpaca import AlpacaFeed
+from connectors.binance import BinanceFeed
+from connectors.coinbase import CoinbaseFeed
 from connectors.feed import Feed
+from connectors.kraken import KrakenFeed
 from monitor import settings
 
 
@@ -23,8 +26,18 @@ def _alpaca(config: settings.AlpacaFeed, name: str) -> Feed:
     )
 
 
+def _exchange(feed: type[BinanceFeed | CoinbaseFeed | KrakenFeed]) -> Callable[[Any, str], Feed]:
+    def make(config: settings.BinanceFeed | settings.CoinbaseFeed | settings.KrakenFeed, name: str) -> Feed:
+        return feed(name, url=config.url, channels=config.channels, symbols=config.symbols or ())
+
+    return make
+
+
 _PROTOCOLS: Final[Mapping[type[settings.StreamFeed], Callable[[Any, str], Feed]]] = {
     settings.AlpacaFeed: _alpaca,
+    settings.BinanceFeed: _exchange(BinanceFeed),
+    settings.CoinbaseFeed: _exchange(CoinbaseFeed),
+    settings.KrakenFeed: _exchange(KrakenFeed),
 }
 """By the type of its settings, what makes a feed's protocol."""
 

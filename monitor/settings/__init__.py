@@ -3,8 +3,11 @@
 from monitor.settings.load import LoadedSettings, config_schema, is_config, load_settings
 from monitor.settings.model import (
     AlpacaFeed,
+    BinanceFeed,
+    CoinbaseFeed,
     FeedSettings,
     FileHistory,
+    KrakenFeed,
     LogSettings,
     ReceiverSettings,
     ReplayFeed,
@@ -18,8 +21,11 @@ from monitor.settings.model import (
 
 __all__ = [
     "AlpacaFeed",
+    "BinanceFeed",
+    "CoinbaseFeed",
     "FeedSettings",
     "FileHistory",
+    "KrakenFeed",
     "LoadedSettings",
     "LogSettings",
     "ReceiverSettings",

@@ -122,6 +122,9 @@ class StreamFeed(Model):
         return url
 
 
+QuotesOrTrades = Annotated[tuple[Literal["quotes", "trades"], ...], Field(min_length=1)]
+
+
 class AlpacaFeed(StreamFeed):
     """A stock stream of Alpaca, or anything that speaks its protocol."""
 
@@ -133,6 +136,27 @@ class AlpacaFeed(StreamFeed):
     encoding: Literal["json", "msgpack"] = "msgpack"
 
     _secrets = field_validator("key", "secret")(_not_empty)
+
+
+class BinanceFeed(StreamFeed):
+    """Binance's spot streams, free; `url: wss://stream.binance.us:9443/stream` is Binance.US."""
+
+    type: Literal["binance"]
+    channels: QuotesOrTrades = ("quotes", "trades")
+
+
+class CoinbaseFeed(StreamFeed):
+    """Coinbase's market data, free."""
+
+    type: Literal["coinbase"]
+    channels: QuotesOrTrades = ("quotes", "trades")
+
+
+class KrakenFeed(StreamFeed):
+    """Kraken's spot stream, free; shares as tokens are AAPLx/USD."""
+
+    type: Literal["kraken"]
+    channels: QuotesOrTrades = ("quotes", "trades")
 
 
 class SimulatorFeed(Model):
@@ -158,7 +182,7 @@ class ReplayFeed(Model):
     speed: float = Field(default=60.0, ge=0, allow_inf_nan=False, description="event seconds a second; 0 is at once")
 
 
-FeedSettings = AlpacaFeed | SimulatorFeed | ReplayFeed
+FeedSettings = AlpacaFeed | BinanceFeed | CoinbaseFeed | KrakenFeed | SimulatorFeed | ReplayFeed
 """One feed, told apart by `type`."""
 
 
