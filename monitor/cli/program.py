@@ -15,6 +15,7 @@ from monitor.cli.faults import exit_code
 from monitor.cli.history import history
 from monitor.cli.run import run
 from monitor.cli.schema import schema
+from monitor.cli.test import test
 
 
 def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click calls it so
@@ -34,7 +35,7 @@ def program() -> None:
     """
 
 
-for _command in (run, check, evaluate, backtest, history, doctor, schema):
+for _command in (run, check, evaluate, backtest, test, history, doctor, schema):
     program.add_command(_command)
 
 

@@ -7,10 +7,10 @@ import click
 from monitor.cli.output import print_json_indented
 
 
-@click.command(short_help="JSON Schema of rule files or rotation.yaml.")
-@click.argument("what", type=click.Choice(["rules", "config"]), default="rules")
+@click.command(short_help="JSON Schema of rule files, their tests or rotation.yaml.")
+@click.argument("what", type=click.Choice(["rules", "config", "tests"]), default="rules")
 def schema(what: str) -> None:
-    r"""Print the JSON Schema of rule files (or of rotation.yaml), for completion and checks in an editor.
+    r"""Print the JSON Schema of rule files (or of their tests, or of rotation.yaml), for completion in an editor.
 
     Save it beside your files and name it on their first line:
 
@@ -21,6 +21,10 @@ def schema(what: str) -> None:
         from monitor.settings import config_schema
 
         print_json_indented(config_schema())
+    elif what == "tests":
+        from rules.testing.schema import tests_schema
+
+        print_json_indented(tests_schema())
     else:
         from rules.schema import rules_schema
 
