@@ -79,12 +79,15 @@ class _Frame:
 
     def __init__(self, chart: LineChart, size: Size, values: ValueAxis) -> None:
         self.axis, self.values = chart.axis, values
+        self.several = len(chart.lines) > 1
+        """Several lines have their names on the right, and the scale on the left."""
+        scale = max(width_of(values.text(t)) for t in values.ticks)
         ends = [written(last, chart.unit) for line in chart.lines if (last := _last(line.values)) is not None]
-        names = [line.name for line in chart.lines] if len(chart.lines) > 1 else []
-        beside = max((width_of(t) for t in (*ends, *names, *(values.text(t) for t in values.ticks))), default=0.0)
-        self.left, self.right = _LEFT, size.width - min(beside + 22, size.width * 0.3)
-        head = 38 if chart.title else 14
-        self.top = head + (20 if chart.subtitle else 0) + (20 if chart.band_text and chart.bands else 0) + 8
+        beside = [width_of(t) for t in ([line.name for line in chart.lines] if self.several else ends)]
+        self.left = _LEFT + (scale + 10 if self.several else 0)
+        self.right = size.width - min(max([*beside, 0 if self.several else scale]) + 22, size.width * 0.3)
+        keyed = bool(chart.bands and chart.band_text)
+        self.top = (38 if chart.title else 14) + (20 if chart.subtitle or keyed else 0) + 8
         self.bottom = max(size.height - _BOTTOM, self.top + 40)
         self.room = size.width - self.right - 12
 
@@ -116,14 +119,15 @@ def line_chart(chart: LineChart, size: Size = Size(), theme: Theme = Theme.LIGHT
     values = value_axis(everything, chart.unit, count=count, zero=_near_zero(everything))
     frame = _Frame(chart, size, values)
     parts = [
-        *_heading(chart, frame, size),
+        *_heading(chart, size),
         *_bands(chart, frame),
-        *_value_ticks(frame, size),
+        *_value_ticks(chart, frame),
         *_time_ticks(frame, chart, size),
     ]
     parts += _levels(chart, frame)
     for i, line in enumerate(chart.lines):
-        parts.append(path(frame, line.values, f"rc-line-{SERIES[i % len(SERIES)]}"))
+        dense = " rc-thin" if len(line.values) > frame.width else ""
+        parts.append(path(frame, line.values, f"rc-line-{SERIES[i % len(SERIES)]}{dense}"))
     parts += _moments(chart, frame)
     parts += _level_texts(chart, frame)
     parts += _ends(chart, frame)
@@ -174,28 +178,34 @@ def path(frame: _Frame, values: Floats, classes: str) -> str:
     return f'<path class="{classes}" d="{"".join(drawn)}"/>' if drawn else ""
 
 
-def _heading(chart: LineChart, frame: _Frame, size: Size) -> list[str]:
-    parts, y = [], 28.0
+def _heading(chart: LineChart, size: Size) -> list[str]:
+    parts, y, room = [], 28.0, size.width - 2 * _LEFT
     if chart.title:
-        parts.append(label(_LEFT, y, shortened(chart.title, size.width - 2 * _LEFT, 17), "rc-title"))
+        parts.append(label(_LEFT, y, shortened(chart.title, room, 17), "rc-title"))
         y += 20
-    if chart.subtitle:
-        parts.append(label(_LEFT, y, shortened(chart.subtitle, size.width - 2 * _LEFT), "rc-tick"))
-        y += 20
-    if chart.bands and chart.band_text:
-        parts.append(box(_LEFT, y - 10, 18, 11, "rc-fill-band"))
-        parts.append(label(_LEFT + 25, y, chart.band_text, "rc-tick"))
+    key = width_of(chart.band_text) + 50 if chart.bands and chart.band_text else 0.0
+    subtitle = shortened(chart.subtitle, room - key)
+    if subtitle:
+        parts.append(label(_LEFT, y, subtitle, "rc-tick"))
+    if key:
+        x = _LEFT + (width_of(subtitle) + 22 if subtitle else 0)
+        parts.append(box(x, y - 9.5, 18, 11, "rc-fill-band"))
+        parts.append(label(x + 24, y, chart.band_text, "rc-tick"))
     return parts
 
 
-def _value_ticks(frame: _Frame, size: Size) -> list[str]:
-    """Labels stand on the right, where the newest value is; zero has a stronger line."""
+def _value_ticks(chart: LineChart, frame: _Frame) -> list[str]:
+    """Grid lines and their labels; zero has a stronger line, and a label makes way for the newest value's."""
+    last = None if frame.several or not chart.lines else _last(chart.lines[0].values)
     parts = []
     for tick in frame.values.ticks:
         y = frame.y(tick)
-        strong = abs(tick) < 1e-12 * max(abs(frame.values.low), abs(frame.values.high))
-        parts.append(rule(frame.left, y, frame.right, y, "rc-axis" if strong or tick == 0 else "rc-grid"))
-        parts.append(label(size.width - 12, y - 4, frame.values.text(tick), "rc-tick", "end"))
+        zero = abs(tick) < 1e-12 * max(abs(frame.values.low), abs(frame.values.high))
+        parts.append(rule(frame.left, y, frame.right, y, "rc-axis" if zero else "rc-grid"))
+        if frame.several:
+            parts.append(label(frame.left - 8, y + 4, frame.values.text(tick), "rc-tick", "end"))
+        elif last is None or abs(frame.y(last) - y) > _LABEL:
+            parts.append(label(frame.right + 9, y + 4, frame.values.text(tick), "rc-tick"))
     return parts
 
 
@@ -206,12 +216,12 @@ def _time_ticks(frame: _Frame, chart: LineChart, size: Size) -> list[str]:
         x = frame.x(tick.position)
         parts.append(rule(x, base, x, base + 5, "rc-axis"))
         half = width_of(tick.text) / 2
-        left = max(x, frame.left - 10 + half)
+        left = max(x, _LEFT + half)
         if left - half > free + 6:
             parts.append(label(left, base + 18, tick.text, "rc-tick", "middle"))
             free = left + half
         half = width_of(tick.context) / 2
-        left = max(x, frame.left - 10 + half)
+        left = max(x, _LEFT + half)
         if tick.context and left - half > context_free + 6:
             parts.append(label(left, base + 33, tick.context, "rc-tick", "middle"))
             context_free = left + half
@@ -256,7 +266,8 @@ def _levels(chart: LineChart, frame: _Frame) -> list[str]:
 def _level_texts(chart: LineChart, frame: _Frame) -> list[str]:
     """Each threshold's label lies on its line, at the end where the series is further away, and clear of the others."""
     parts = []
-    taken: list[Place] = []
+    heights = [frame.y(level.value) for level in chart.levels if isinstance(level.value, float)]
+    taken = [Place(frame.left, y - 1, frame.right, y + 1) for y in heights]
     for level in chart.levels:
         value = level.value if isinstance(level.value, float) else _last(np.asarray(level.value, np.float64))
         if value is None or not np.isfinite(value):

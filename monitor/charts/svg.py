@@ -40,9 +40,7 @@ def num(value: float) -> str:
         >>> num(12.04), num(-0.02), num(7.25)
         ('12', '0', '7.2')
     """
-    written = f"{value:.1f}"
-    if written.endswith(".0"):
-        written = written[:-2]
+    written = f"{value:.1f}".removesuffix(".0")
     return "0" if written == "-0" else written
 
 

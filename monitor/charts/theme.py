@@ -80,10 +80,8 @@ def page_css(prefix: str = "") -> str:
     scope = prefix or ":root"
     light = "".join(f"--chart-{role}:{colour};" for role, colour in LIGHT.items())
     dark = "".join(f"--chart-{role}:{colour};" for role, colour in DARK.items())
-    return (
-        f"{scope}{{{light}}}\n"
-        f"@media screen and (prefers-color-scheme: dark){{{scope}{{{dark}}}}}\n"
-        + _rules({role: f"var(--chart-{role})" for role in LIGHT})
+    return f"{scope}{{{light}}}\n@media screen and (prefers-color-scheme: dark){{{scope}{{{dark}}}}}\n" + _rules(
+        {role: f"var(--chart-{role})" for role in LIGHT}
     )
 
 
@@ -116,5 +114,6 @@ def _rules(colour: Mapping[str, str]) -> str:
         "stroke-linecap:round}"
         for role in (*SERIES, *_QUADRANTS)
     ]
+    lines.append(".rc .rc-thin{stroke-width:1.1}")
     lines += [f".rc .rc-tint-{role}{{fill:{colour[role]};fill-opacity:.07}}" for role in _QUADRANTS]
     return "".join(lines)

@@ -24,7 +24,9 @@ _GAP_SESSIONS: Final = 6.5
 """A line is not drawn over more sessions without a value than this: a fortnight's hole is not a straight line."""
 _GAP_STEPS: Final = 6.0
 """Within sessions a line is not drawn over more of its usual steps than this."""
-_ZONES: Final = {name: ("America/New_York", "New York") for name in ("XNYS", "XNAS", "NYSE", "NASDAQ")}
+_JUST_BEFORE: Final = 0.1
+"""Sessions: the first bar of a day ends a little after its open, and the day is labelled all the same."""
+_ZONES: Final = dict.fromkeys(("XNYS", "XNAS", "NYSE", "NASDAQ"), ("America/New_York", "New York"))
 
 
 class Sessions(Protocol):
@@ -114,7 +116,9 @@ class TimeAxis:
         ticks, day_before = [], None
         for session in range(first, last + 1):
             opened, closed = int(self._sessions.opens[session]), int(self._sessions.closes[session])
-            for at in _clock_marks(self._local(opened), opened, closed, step):
+            # Where sessions meet, the next one's first label is worth more than the close's.
+            end = closed if session == last else closed - step // 2
+            for at in _clock_marks(self._local(opened), opened, end, step):
                 position = float(self.position(np.array([at]))[0])
                 if self.low - 1e-9 <= position <= self.high + 1e-9:
                     when = self._local(at)
@@ -145,6 +149,8 @@ class TimeAxis:
                     continue
                 started, before = before is None, key
                 position = first + i + (1.0 if ends else 0.0)
+                if i == 0 and self.low - position < _JUST_BEFORE:
+                    position = max(position, self.low)
                 # A period that had begun before the axis did gets no label at its first day.
                 if (started and not step.at_any_day(date)) or not self.low - 1e-9 <= position <= self.high + 1e-9:
                     continue

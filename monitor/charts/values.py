@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+_MINUS: Final = "\N{MINUS SIGN}"
+_ROUND: Final = 1e-6
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _NANOSECONDS_PER_MINUTE: Final = 60e9
 _PERCENT_FROM: Final = 0.1
@@ -53,14 +55,14 @@ def written(value: float, unit: Unit, decimals: int | None = None) -> str:
     """A value with its unit; `decimals` as its neighbours have, otherwise as many as say enough.
 
     Examples:
-        >>> written(0.0412, Unit.BP), written(-0.125, Unit.PERCENT), written(1234.5, Unit.PRICE, 0)
-        ('412bp', '−12.5%', '1,234')
+        >>> written(0.0412, Unit.BP), written(0.125, Unit.PERCENT), written(1234.5, Unit.PRICE, 1)
+        ('412bp', '12.5%', '1,234.5')
     """
     scaled = value * _SCALE.get(unit, 1.0)
     if decimals is None:
         decimals = {Unit.BP: 0, Unit.PERCENT: 1, Unit.COUNT: 0, Unit.MINUTES: 1}.get(unit, 2)
     text = f"{abs(scaled):,.{decimals}f}"
-    sign = "−" if scaled < 0 and float(text.replace(",", "")) != 0 else ""
+    sign = _MINUS if scaled < 0 and float(text.replace(",", "")) != 0 else ""
     suffix = {Unit.PRICE: "", Unit.COUNT: "", Unit.MINUTES: " min"}.get(unit, unit.value)
     return f"{sign}{text}{suffix}"
 
@@ -109,7 +111,7 @@ def value_axis(values: Floats, unit: Unit, *, count: int = 5, zero: bool = False
     first = math.floor((low if zero and low == 0 else low - pad) / step)
     last = math.ceil((high if zero and high == 0 else high + pad) / step)
     ticks = [i * step for i in range(first, last + 1)]
-    decimals = next((d for d in range(12) if abs(step * 10**d - round(step * 10**d)) < 1e-6), 12)
+    decimals = next((d for d in range(12) if abs(step * 10**d - round(step * 10**d)) < _ROUND), 12)
     low, high = ticks[0], ticks[-1]
     return ValueAxis(low / scale, high / scale, tuple(t / scale for t in ticks), unit, decimals)
 

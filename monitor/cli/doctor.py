@@ -64,6 +64,7 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
     async for finding in _store(settings.store):
         yield finding
     yield _rules(settings.rules)
+    yield _pictures()
     for name, feed in settings.feeds.items():
         yield await _feed(name, feed)
     if not settings.feeds:
@@ -141,6 +142,16 @@ def _rules(paths: tuple[Path, ...]) -> Finding:
     if not alerts:
         return Finding("rules", well=False, detail="no alert rule", advice="name rule files under `rules:`")
     return Finding("rules", well=True, detail=f"{alerts} alert rules")
+
+
+def _pictures() -> Finding:
+    from monitor.charts.raster import FontMissing, check_text
+
+    try:
+        check_text()
+    except FontMissing as error:
+        return Finding("pictures", well=False, detail=str(error), advice="install the monitor's requirements again")
+    return Finding("pictures", well=True, detail="drawn, with text")
 
 
 async def _feed(name: str, feed: FeedSettings) -> Finding:
