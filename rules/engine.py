@@ -7,12 +7,13 @@ a restart nor a weekend, a clock step or a gap in the feed completes one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
+from rules.ast import Asset, Expr
 from rules.evaluator import Evaluator
 from rules.evidence import Witness
 from rules.instances import CODES, HOURS, Instances, labels
@@ -20,7 +21,7 @@ from rules.judgement import Judgement, verdicts
 from rules.plan import Compiler
 from rules.ruleset import RuleSet
 from rules.transition import Evidence, InstanceRecord, Reason, State, Transition
-from rules.view import Requirements, TradingHours, View
+from rules.view import Floats, Requirements, TradingHours, View
 
 _NO_EVIDENCE: Final = Evidence()
 
@@ -123,6 +124,14 @@ class Engine:
         """The deciding comparison of instance `i` as of the last evaluation; far cheaper than all of its evidence."""
         row = self.instances.rows[i]
         return self._witness.threshold(row.rule.when, row.member, self._evaluator.values)
+
+    def watch(self, parts: Sequence[tuple[Expr, Asset | None]]) -> Callable[[], Floats]:
+        """How to read parts of the rules' expressions, with `it` bound, as of the last evaluation: ``(parts,)``.
+
+        The reader is good until the rules are replaced.
+        """
+        slots = np.array([self._witness.slot(expr, it) for expr, it in parts], np.int64)
+        return lambda: self._evaluator.values[slots]
 
     # --- lifetime -----------------------------------------------------------------------------------------------------
 

@@ -80,6 +80,10 @@ class Witness:
             watched = formula.expr
         return number(values[self._compiler.slot(watched, it)]), str(watched.type)
 
+    def slot(self, expr: Expr, it: Asset | None) -> int:
+        """Where the value of an expression, or of a part of one, stands among those of an evaluation."""
+        return self._compiler.slot(expr, it)
+
     def evidence(self, formula: Formula, it: Asset | None, values: Floats, view: View) -> Evidence:
         """See :class:`~rules.transition.Evidence`."""
         expressions, seen = [], set()
