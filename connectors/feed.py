@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
+from urllib.parse import urlencode
 
 from connectors.batch import Batch, Notice
 
@@ -26,6 +27,14 @@ class Address:
     """Seconds after which a line is replaced, the new one first: less than the vendor gives it. None: no end."""
     pace: float = 0.0
     """Seconds between two messages to the vendor, at least."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Parameters of the URL that are in no text, such as a key."""
+
+    def target(self) -> str:
+        """The URL with its secret parameters: what is connected to, and shown nowhere."""
+        if not self.secrets:
+            return self.url
+        return f"{self.url}{'&' if '?' in self.url else '?'}{urlencode(self.secrets)}"
 
 
 class Remedy(Enum):

@@ -179,7 +179,7 @@ class Supervisor:
         try:
             self._connection = await self._connect(address)
         except Disconnected as error:
-            raise _Ended(Remedy.RECONNECT, str(error)) from error
+            raise _Ended(error.remedy, str(error)) from error
         try:
             await self._begin(self._connection)
             await self._read(address.lifetime)

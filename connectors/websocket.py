@@ -17,17 +17,25 @@ from typing import Any, Final, Protocol, cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.frames import DATA_OPCODES
 from websockets.frames import Frame as WebSocketFrame
 from websockets.protocol import Event
 
 from connectors.batch import Receipt
-from connectors.feed import Address, Frame
+from connectors.feed import Address, Frame, Remedy
 
 
 class Disconnected(Exception):
-    """The line is gone, or could not be opened; the text says why, in one line."""
+    """The line is gone, or could not be opened; the text says why, in one line, and `remedy` what follows."""
+
+    def __init__(self, text: str, remedy: Remedy = Remedy.RECONNECT) -> None:
+        super().__init__(text)
+        self.remedy = remedy
+
+
+_REFUSALS: Final = {401: Remedy.STOP, 403: Remedy.STOP, 429: Remedy.WAIT, 451: Remedy.STOP}
+"""HTTP status codes of the opening handshake that speak of key, plan, rate and country; others are a dropped line."""
 
 
 class Connection(Protocol):
@@ -79,7 +87,7 @@ async def open_websocket(address: Address, options: WebSocketOptions = DEFAULT) 
     """Connect to `address`; raises :class:`Disconnected` with the reason when that fails."""
     try:
         line = await connect(
-            address.url,
+            address.target(),
             additional_headers=address.headers,
             compression="deflate" if options.compression else None,
             open_timeout=options.open_timeout,
@@ -94,7 +102,9 @@ async def open_websocket(address: Address, options: WebSocketOptions = DEFAULT) 
         raise Disconnected(f"{_shown(address)}: no connection within {options.open_timeout:g} s") from None
     except (OSError, EOFError, ValueError, WebSocketException) as error:  # ValueError: what is wrong with the address
         shown = _shown(address)
-        raise Disconnected(f"{shown}: {_one_line(error).replace(address.url, shown)}") from error
+        text = _one_line(error).replace(address.target(), shown).replace(address.url, shown)
+        status = error.response.status_code if isinstance(error, InvalidStatus) else 0
+        raise Disconnected(f"{shown}: {text}", _REFUSALS.get(status, Remedy.RECONNECT)) from error
     return WebSocket(cast("_Gathering", line))
 
 
