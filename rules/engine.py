@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from rules.ast import Asset, Expr
 from rules.evaluator import Evaluator
@@ -53,6 +54,8 @@ class Engine:
         self._now = 0
         self._clock = np.zeros(len(HOURS), np.int64)
         self._forgotten: dict[str, InstanceRecord] = {}
+        self.observer: Callable[[int, Floats], None] | None = None
+        """Given the time and the values of every evaluation, ``(slots,)``, which are good until the next: for charts."""
         self._install(ruleset)
 
     def _install(self, ruleset: RuleSet) -> None:
@@ -76,6 +79,8 @@ class Engine:
         if now < self._now:
             return Evaluation()
         values = self._evaluator.evaluate(view)
+        if self.observer is not None:
+            self.observer(now, values)
         table = self.instances
         table.verdict[:] = verdicts(table, values)
         folded = self._advance(now)
@@ -125,13 +130,9 @@ class Engine:
         row = self.instances.rows[i]
         return self._witness.threshold(row.rule.when, row.member, self._evaluator.values)
 
-    def watch(self, parts: Sequence[tuple[Expr, Asset | None]]) -> Callable[[], Floats]:
-        """How to read parts of the rules' expressions, with `it` bound, as of the last evaluation: ``(parts,)``.
-
-        The reader is good until the rules are replaced.
-        """
-        slots = np.array([self._witness.slot(expr, it) for expr, it in parts], np.int64)
-        return lambda: self._evaluator.values[slots]
+    def slots(self, parts: Sequence[tuple[Expr, Asset | None]]) -> npt.NDArray[np.int64]:
+        """Where parts of the rules' expressions, with `it` bound, stand in what :attr:`observer` is given: (parts,)."""
+        return np.array([self._witness.slot(expr, it) for expr, it in parts], np.int64)
 
     # --- lifetime -----------------------------------------------------------------------------------------------------
 
