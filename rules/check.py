@@ -44,11 +44,23 @@ from rules.parse import parse
 from rules.ruleset import Formula
 from rules.scope import MAX_LEVELS, MAX_NODES, Scope
 from rules.symbols import is_plain_symbol
-from rules.syntax import Application, Chain, ExpressionError, Infix, Member, Name, Node, Number, Period, Prefix, brief
+from rules.syntax import (
+    COMPARISONS,
+    Application,
+    Chain,
+    ExpressionError,
+    Infix,
+    Member,
+    Name,
+    Node,
+    Number,
+    Period,
+    Prefix,
+    brief,
+)
 from rules.units import NUMERIC, UnitError, article, combined, compared
 
 IT_IS_NO_VALUE: Final = "`it` is an instrument, not a value: write price(it) or ret(it, 1d)"
-COMPARISONS: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
 Argument = Expr | It | Asset | Universe | Window | Series
 _EXAMPLES: Final = {
     Type.RATIO: "> 4%",

@@ -37,9 +37,11 @@ class FieldReader:
         index = node if isinstance(node, int) else node.start
         self.problems.append(self.document.diagnostic(index, message, hint, level))
 
-    def wrong_inside(self, scalar: ScalarNode, offset: int, message: str, hint: str = "") -> None:
+    def wrong_inside(
+        self, scalar: ScalarNode, offset: int, message: str, hint: str = "", level: Level = Level.ERROR
+    ) -> None:
         """Notes a fault at a character of a scalar's value."""
-        self.wrong(self.document.inside(scalar, offset), message, hint)
+        self.wrong(self.document.inside(scalar, offset), message, hint, level)
 
     # --- structure
 

@@ -12,6 +12,7 @@ from rules.check import check
 from rules.definitions import Definition, Names, Sort
 from rules.diagnostics import Level
 from rules.document import ListNode, MappingNode, Node, ScalarNode
+from rules.doubts import doubt_of_until, doubts
 from rules.fields import FieldReader
 from rules.literals import CLOCK_UNITS
 from rules.ruleset import AlertRule, Formula, Hours, NoData, OnClose, RecordRule, Severity, Source
@@ -200,6 +201,10 @@ def alert_rule(draft: Draft, scope: Scope) -> tuple[AlertRule | None, bool]:
         draft.reader.wrong(
             node or draft.node, "`until` says the same as `when`", "leave it out, or say what ends the alert"
         )
+    elif when is not None and until is not None and (doubt := doubt_of_until(when, until)) is not None:
+        node = draft.node.get("until")
+        if isinstance(node, ScalarNode):
+            draft.reader.wrong_inside(node, doubt.span.start, doubt.message, doubt.hint, Level.WARNING)
     if draft.node.get("no_data_for") is not None and settings["no_data"] is NoData.KEEP:
         message = "`no_data_for` has no effect, since `no_data` is keep"
         draft.reader.wrong(draft.node.key("no_data_for") or draft.node, message, "add `no_data: alert`", Level.WARNING)
@@ -295,4 +300,7 @@ def _formula(
         )
         hint = "between { and } a comma ends the text: put the expression in double quotes" if cut else problem.hint
         reader.wrong_inside(scalar, problem.span.start, problem.message, hint)
+    if checked.formula is not None:
+        for doubt in doubts(checked.formula, key):
+            reader.wrong_inside(scalar, doubt.span.start, doubt.message, doubt.hint, Level.WARNING)
     return checked.formula

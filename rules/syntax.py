@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from rules.ast import Span, Type, Window
+
+COMPARISONS: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
 
 
 class ExpressionError(ValueError):
@@ -123,12 +126,19 @@ def brief(node: Node) -> str:
             return "it"
         case Prefix(op=op, operand=operand):
             return f"{op}{' ' if op == 'not' else ''}{_operand(operand)}"
+        case Infix(op=op, left=left, right=right) if op in COMPARISONS:
+            return f"{_side(left)} {op} {_side(right)}"
         case Infix(op=op, left=left, right=right):
             return f"{_operand(left)} {op} {_operand(right)}"
         case Chain(op=op):
             return f"... {op} ..."
         case Application(function=function, args=args):
             return f"{function}({'...' if args else ''})"
+
+
+def _side(node: Node) -> str:
+    """A side of a comparison, whose arithmetic needs no parentheses."""
+    return brief(node) if isinstance(node, Infix) and node.op not in COMPARISONS else _operand(node)
 
 
 def _operand(node: Node) -> str:
