@@ -28,7 +28,8 @@ the minute's end that last was."""
 
 SESSION_BARS: Final = pl.Schema({"ts": pl.Date(), "symbol": pl.Categorical(), **dict.fromkeys(_PRICES, pl.Float64())})
 """One row for each instrument and session it traded in: the close is its last price at or before the session's, the
-rest is of regular trading and null where there was none."""
+volume that of the whole session (since the close before), the rest of regular trading. Null where there was none; a
+volume also where only quotes, or bars without volumes, were seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,9 @@ class BarLog:
 def _copy(
     codes: Codes, open_: Floats, high: Floats, low: Floats, close: Floats, volume: Floats
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    return open_[codes], high[codes], low[codes], close[codes], volume[codes]
+    volumes = volume[codes]
+    volumes[np.signbit(volumes)] = np.nan
+    return open_[codes], high[codes], low[codes], close[codes], volumes
 
 
 def _frame(closed: list[_Closed], symbols: pl.Series, schema: pl.Schema) -> pl.DataFrame:
@@ -102,6 +105,7 @@ class SessionHistory:
     symbols: pl.Series
     closes: Floats
     opens: Floats
+    volumes: Floats
 
 
 def session_history(frame: pl.DataFrame, calendar: TradingCalendar) -> SessionHistory:
@@ -132,8 +136,17 @@ def session_history(frame: pl.DataFrame, calendar: TradingCalendar) -> SessionHi
     good = np.isfinite(closes) & (closes > 0)
     if not good.all():
         _refuse(frame, int(np.argmin(good)), "its close is not a positive number")
-    opens = frame["open"].cast(pl.Float64).to_numpy() if "open" in frame.columns else np.full(len(closes), np.nan)
-    return SessionHistory(sessions.astype(np.int64), frame["symbol"], closes, np.where(opens > 0, opens, np.nan))
+    opens, volumes = (
+        frame[name].cast(pl.Float64).to_numpy() if name in frame.columns else np.full(len(closes), np.nan)
+        for name in ("open", "volume")
+    )
+    return SessionHistory(
+        sessions.astype(np.int64),
+        frame["symbol"],
+        closes,
+        np.where(opens > 0, opens, np.nan),
+        np.where(volumes >= 0, volumes, np.nan),
+    )
 
 
 def _refuse(frame: pl.DataFrame, row: int | None, why: str) -> None:

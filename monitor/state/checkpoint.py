@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from connectors.batch import SERIES
 from monitor.calendar import MINUTE
 from monitor.state.bars import session_history
 from monitor.state.columns import Codes, Columns, Floats, Ints
 from monitor.state.ring import Ages, PriceRing, older
 from monitor.state.rows import times
 from monitor.state.symbols import SymbolIndex
+from monitor.state.volumes import Bars, MinuteVolumes
 
 if TYPE_CHECKING:
     from monitor.state.market import MarketState
@@ -50,9 +52,13 @@ CHECKPOINT: Final[Mapping[str, pl.Schema]] = {
     ),
     "minutes": _CELLS,
     "seconds": _CELLS,
+    "volumes": pl.Schema({"symbol": pl.String(), "since": pl.Int64()}),
+    "series": SERIES,
 }
 """Frames of a checkpoint. `state` is one row. `minutes` is the oldest stored minute, `seconds` what changed in every
-stored second; a row without a symbol only says that there was such a step. Times are UTC nanoseconds."""
+stored second; a row without a symbol only says that there was such a step. `volumes`: when each instrument whose
+volumes by the minute are kept first had one. `series`: what came of external series with the data. Times are UTC
+nanoseconds. A checkpoint of an earlier version may lack columns of `instruments`, and the last two."""
 
 MINUTE_COLUMNS: Final = ("ts", "symbol", "close", "age_ms")
 SESSION_COLUMNS: Final = ("ts", "symbol", "open", "close")
@@ -108,6 +114,8 @@ def checkpoint_frames(state: MarketState) -> dict[str, pl.DataFrame]:
         "instruments": _instruments(state.index, state.columns, Columns.names()),
         "minutes": _cells(state.minutes, min(1, len(state.minutes)), symbols),
         "seconds": _cells(state.seconds, len(state.seconds), symbols) if state.seconds else pl.DataFrame(schema=_CELLS),
+        "volumes": _first_volumes(state.volumes, symbols),
+        "series": state.external.live_rows(),
     }
 
 
@@ -131,6 +139,7 @@ def restore(
     """
     if state.now or len(state.sessions):
         raise RestoreError("a state that has seen events cannot be restored: make a new one")
+    frames = _completed(frames)
     row = _check(frames)
     state.session = row.get("session", -1)
     for frame in session_bars:
@@ -151,9 +160,27 @@ def restore(
         state.intake.session_open = state.calendar.open_ns(state.session)
     state.history_revision = row["history_revision"]
     if state.minute_end:
-        _restore_minutes(state, frames["minutes"], minute_bars)
+        _restore_minutes(state, frames["minutes"], frames["volumes"], minute_bars)
     if state.seconds is not None:
         _restore_seconds(state, state.seconds, frames["seconds"])
+    state.external.take(frames["series"], 0)
+    if state.minute_end:
+        state.expire_volumes_and_series()
+
+
+def _completed(frames: Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
+    """A checkpoint of an earlier version with what it lacks: nothing known."""
+    if "instruments" not in frames:
+        return frames
+    own = frames["instruments"]
+    defaults = pl.DataFrame({name: getattr(_COLUMNS, name)[:1] for name in Columns.names()})
+    lacking = [pl.lit(defaults[name][0], defaults.schema[name]).alias(name) for name in ("bar_start", "bar_volume")]
+    lacking = [expression for expression in lacking if expression.meta.output_name() not in own.columns]
+    whole = own.with_columns(lacking).select(CHECKPOINT["instruments"].names()) if lacking else own
+    return {name: pl.DataFrame(schema=CHECKPOINT[name]) for name in ("volumes", "series")} | {
+        **frames,
+        "instruments": whole,
+    }
 
 
 def _check(frames: Mapping[str, pl.DataFrame]) -> dict[str, int]:
@@ -224,7 +251,21 @@ def _put_row(state: MarketState, ring: PriceRing, cells: pl.DataFrame) -> None:
     ages[codes] = cells["age_ms"].to_numpy()
 
 
-def _restore_minutes(state: MarketState, floor: pl.DataFrame, frames: Iterable[pl.DataFrame]) -> None:
+def _first_volumes(volumes: MinuteVolumes | None, symbols: pl.Series) -> pl.DataFrame:
+    if volumes is None:
+        return pl.DataFrame(schema=CHECKPOINT["volumes"])
+    return pl.DataFrame({"symbol": symbols.gather(volumes.codes), "since": volumes.since})
+
+
+def _volumes_of(state: MarketState, frame: pl.DataFrame, bars: _MinuteBars) -> Bars:
+    """Volumes of the closed minutes."""
+    closed = bars.ends < state.minute_end
+    return bars.ends[closed], bars.codes[closed], frame["volume"].to_numpy()[closed]
+
+
+def _restore_minutes(
+    state: MarketState, floor: pl.DataFrame, first_volumes: pl.DataFrame, frames: Iterable[pl.DataFrame]
+) -> None:
     """Rows from the oldest one, `floor`, and the bars after it; and from older bars, where they are needed by now."""
     ring = state.minutes
     ring.reserve(state.kept_minutes + 2)
@@ -236,8 +277,11 @@ def _restore_minutes(state: MarketState, floor: pl.DataFrame, frames: Iterable[p
         # More is needed than there was: look back to the start of that session, for prices to carry forward.
         after = state.calendar.close_ns(max(0, state.calendar.session_at(kept_from) - 1))
     placed = not floor_end
+    volumes: list[Bars] = []
     for frame in frames:
         bars = _MinuteBars.of(state, frame)
+        if state.volumes is not None:
+            volumes.append(_volumes_of(state, frame, bars))
         bars = bars.pick((bars.ends > after) & (bars.ends < state.minute_end))
         if not placed and (bars.ends > floor_end).any():
             _put_bars(state, bars.pick(bars.ends < floor_end))
@@ -249,6 +293,11 @@ def _restore_minutes(state: MarketState, floor: pl.DataFrame, frames: Iterable[p
     _extend_to(state, np.array([], dtype=np.int64), state.minute_end - 1)
     ring.fill()
     ring.expire(kept_from)
+    if state.volumes is not None:
+        since = dict(first_volumes.rows())
+        symbols = state.index.symbols()
+        known = [since.get(symbols[code], 0) for code in state.volumes.codes.tolist()]
+        state.volumes.restore(volumes, np.array(known, dtype=np.int64), state.oldest_volume_close())
 
 
 @dataclass(frozen=True, slots=True)

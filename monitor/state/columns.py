@@ -19,6 +19,9 @@ Codes = npt.NDArray[np.intp]
 FIRST_WIDTH: Final = 64
 
 
+NO_VOLUME: Final = -0.0
+"""No volume was ever said: adding any other zero, or number, makes it one. `np.signbit` tells it from a volume of 0."""
+
 _NOTHING_KNOWN: Final[dict[str, float | int | bool]] = {
     "quote_ts": 0,
     "bid": np.nan,
@@ -34,11 +37,13 @@ _NOTHING_KNOWN: Final[dict[str, float | int | bool]] = {
     "session_open": np.nan,
     "session_high": -np.inf,
     "session_low": np.inf,
-    "session_volume": 0.0,
+    "session_volume": NO_VOLUME,
     "minute_open": np.nan,
     "minute_high": -np.inf,
     "minute_low": np.inf,
-    "minute_volume": 0.0,
+    "minute_volume": NO_VOLUME,
+    "bar_start": 0,
+    "bar_volume": 0.0,
     "printed": False,
     "last_ts_before": 0,
     "price_ts_before": 0,
@@ -53,10 +58,11 @@ class Columns:
     Times are UTC nanoseconds, 0 where there is none; prices are in the instrument's currency.
 
     `quote_ts bid ask bid_size ask_size`: the last quote. `trade_ts trade_price trade_size`: the last trade. `last_ts`:
-    the last trade, or end of a bar, that may set the price. `price_ts price`: the price, as configured. `session_*`:
-    regular trading of the session so far. `minute_*`: the minute in progress; `printed` says that the price was set in
-    it, and `last_ts_before price_ts_before` are `last_ts` and `price_ts` as it began. `first_session first_close`: the
-    oldest session close ever stored.
+    the last trade, or end of a bar, that may set the price. `price_ts price`: the price, as configured. `session_open
+    session_high session_low`: regular trading of the session so far. `session_volume`: of all its minutes that ended,
+    before the open too, as its close is. `minute_*`: the minute in progress; `printed` says that the price was set in
+    it, and `last_ts_before price_ts_before` are `last_ts` and `price_ts` as it began. `bar_start bar_volume`: the last
+    bar, and its volume as counted. `first_session first_close`: the oldest session close ever stored.
     """
 
     quote_ts: Ints
@@ -78,6 +84,8 @@ class Columns:
     minute_high: Floats
     minute_low: Floats
     minute_volume: Floats
+    bar_start: Ints
+    bar_volume: Floats
     printed: Bools
     last_ts_before: Ints
     price_ts_before: Ints
@@ -99,7 +107,9 @@ class Columns:
 
     def start_minute(self) -> None:
         """Forget the minute that ended. Volume of late trades, in a minute without a price, counts into the next."""
-        self.minute_volume[self.printed] = 0.0
+        printed = self.printed
+        self.session_volume[printed] += self.minute_volume[printed]
+        self.minute_volume[printed] = np.copysign(0.0, self.minute_volume[printed])
         self.minute_open.fill(np.nan)
         self.minute_high.fill(-np.inf)
         self.minute_low.fill(np.inf)
@@ -112,7 +122,7 @@ class Columns:
         self.session_open.fill(np.nan)
         self.session_high.fill(-np.inf)
         self.session_low.fill(np.inf)
-        self.session_volume.fill(0.0)
+        np.copysign(0.0, self.session_volume, out=self.session_volume)
 
     @staticmethod
     def names() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from monitor.state.columns import Bools, Codes, Columns, Floats, Ints
+from monitor.state.columns import NO_VOLUME, Bools, Codes, Columns, Floats, Ints
 from monitor.state.rows import Prints, Rows, newest
 
 
@@ -64,7 +64,7 @@ class Intake:
         kept = rows.pick(newest(rows.codes, rows.ts, c.trade_ts))
         c.trade_ts[kept.codes] = kept.ts
         c.trade_price[kept.codes], c.trade_size[kept.codes] = kept.values
-        self._add_volume(rows.codes, size, rows.ts >= self.session_open)
+        self._add_volume(rows.codes, size)
         if self.price is not PriceSource.MID:
             self._print(Prints.of(rows.codes, rows.ts, price), c.last_ts, c.last_ts_before)
 
@@ -75,17 +75,28 @@ class Intake:
         traded = c.trade_ts[rows.codes] >= rows.starts
         if traded.any():
             open_, high, low = (np.where(traded, close, v) for v in (open_, high, low))
-            volume = np.where(traded, 0.0, volume)
-        self._add_volume(rows.codes, volume, rows.ts > self.session_open)
+            volume = np.where(traded, np.nan, volume)
+        self._add_volume(rows.codes, self._new_volume(rows, volume))
         if self.price is not PriceSource.MID:
             prints = Prints.of(rows.codes, rows.ts, close, (open_, high, low))
             self._print(prints, c.last_ts, c.last_ts_before, opening=1)
 
-    def _add_volume(self, codes: Codes, volume: Floats, regular: Bools) -> None:
+    def _add_volume(self, codes: Codes, volume: Floats) -> None:
+        np.add.at(self.columns.minute_volume, codes, np.where(np.isnan(volume), NO_VOLUME, volume))
+
+    def _new_volume(self, rows: Rows, volume: Floats) -> Floats:
+        """The bars' volumes, but of an instrument's last bar that is sent again only what is new in it."""
         c = self.columns
-        volume = np.nan_to_num(volume)
-        np.add.at(c.minute_volume, codes, volume)
-        np.add.at(c.session_volume, codes, np.where(regular, volume, 0.0))
+        order = np.argsort(rows.codes, kind="stable")
+        codes, starts, counted = rows.codes[order], rows.starts[order], np.nan_to_num(volume[order])
+        first = np.ones(len(codes), dtype=np.bool_)
+        np.not_equal(codes[1:], codes[:-1], out=first[1:])
+        again = starts == np.where(first, c.bar_start[codes], np.roll(starts, 1))
+        before = np.where(first, c.bar_volume[codes], np.roll(counted, 1))
+        new = volume.copy()
+        new[order[again]] -= before[again]
+        c.bar_start[codes], c.bar_volume[codes] = starts, counted
+        return np.maximum(new, 0.0)
 
     def _print(self, prints: Prints, last: Ints, last_before: Ints, opening: int = 0) -> None:
         """Count prices into the minute and the session, and set the price from those that are not older than `last`.

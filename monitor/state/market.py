@@ -6,6 +6,9 @@ time. The state knows no clock, and is a function of what it was given: the same
 The price is the last trade (or bar) of an instrument that has them, otherwise the mid of its last quote. It is never
 set back: a row older than its instrument's last counts into highs, lows and volume only. Minutes and sessions are
 closed for good by the first row, or `advance`, after them; see :mod:`monitor.state.rows` for rows that come later.
+
+Volumes are those of trades, and of bars in which no trade was seen: a feed that sends both counts once. Of a bar that
+is sent again, corrected, only what is more counts.
 """
 
 from __future__ import annotations
@@ -21,12 +24,14 @@ from monitor.calendar import MINUTE, TradingCalendar
 from monitor.state.bars import BarLog, SessionHistory, session_history
 from monitor.state.checkpoint import checkpoint_frames, quotes_frame, restore
 from monitor.state.columns import FIRST_WIDTH, Codes, Columns
+from monitor.state.external import ExternalSeries
 from monitor.state.intake import Intake, PriceSource
 from monitor.state.ring import PriceRing
 from monitor.state.rows import Rows, cut, numbers, times
 from monitor.state.sessions import SessionPrices
 from monitor.state.symbols import SymbolIndex
 from monitor.state.views import LiveView, Selection
+from monitor.state.volumes import MinuteVolumes, by_minute
 from rules.view import Requirements
 
 SECOND: Final = 1_000_000_000
@@ -49,6 +54,10 @@ class MarketData(Protocol):
     @property
     def bars(self) -> pl.DataFrame:
         """``ts, end, symbol, open, high, low, close, volume``; ``[ts, end)``."""
+
+    @property
+    def series(self) -> pl.DataFrame:
+        """``ts, series, value``: external series, by when they were published."""
 
 
 class MarketState:
@@ -84,25 +93,40 @@ class MarketState:
         self.sessions = SessionPrices(self.columns.width)
         self.minutes = PriceRing(MINUTE, self.columns.width)
         self.seconds: PriceRing | None = None
+        self.volumes: MinuteVolumes | None = None
+        self.external = ExternalSeries()
         self.bars = BarLog(calendar) if record_bars else None
         self.open_end = 0
         self.minute_end = 0
         self._keep_sessions = sessions
         self._keep_since: dt.date | None = None
         self._keep_minutes = -(-clock_ns // MINUTE) + 2
-        self._selections: dict[tuple[str, ...], Selection] = {}
+        self._volume_minutes = 0
+        self._profile_sessions = 0
+        self._selections: dict[tuple[tuple[str, ...], tuple[str, ...]], Selection] = {}
 
     # --- what rules need ----------------------------------------------------------------------------------------------
 
     def needs(self, requirements: Requirements) -> None:
         """Keep enough for these rules from now on; what is kept already stays."""
-        self._keep_sessions = max(self._keep_sessions, requirements.sessions)
+        volume_sessions = max(requirements.volume_sessions, requirements.profile_sessions)
+        self._keep_sessions = max(self._keep_sessions, requirements.sessions + volume_sessions)
         if requirements.since is not None:
             self._keep_since = min(requirements.since, self._keep_since or requirements.since)
         self._keep_minutes = max(self._keep_minutes, -(-requirements.clock_ns // MINUTE) + 2)
         if 0 < requirements.shortest_clock_ns < FINE_SPAN and self.seconds is None:
             self.seconds = PriceRing(SECOND, self.columns.width)
-        self.codes(requirements.instruments)
+        codes = self.codes(requirements.instruments)
+        if volume_sessions:
+            self.sessions.keep_volumes()
+        if by_minute(requirements):
+            minutes = max(requirements.volume_clock_ns, requirements.clock_ns) // MINUTE + 2
+            self._volume_minutes = max(self._volume_minutes, minutes)
+            self._profile_sessions = max(self._profile_sessions, requirements.profile_sessions)
+            if self.volumes is None:
+                self.volumes = MinuteVolumes(self.calendar, codes)
+            self.volumes.keep(codes)
+        self.external.keep(requirements.series)
         self._selections.clear()
 
     @property
@@ -110,11 +134,13 @@ class MarketState:
         """Resolution of the finest time axis, nanoseconds."""
         return MINUTE if self.seconds is None else SECOND
 
-    def view(self, instruments: tuple[str, ...]) -> LiveView:
-        """The market now, instruments in the given order. The view is good until the next `apply` or `advance`."""
-        selection = self._selections.get(instruments)
+    def view(self, instruments: tuple[str, ...], series: tuple[str, ...] = ()) -> LiveView:
+        """The market now, instruments and external series in the given order; good until `apply` or `advance`."""
+        selection = self._selections.get((instruments, series))
         if selection is None:
-            selection = self._selections[instruments] = Selection(self.codes(instruments))
+            codes = self.codes(instruments)
+            places = None if self.volumes is None else self.volumes.places(codes)
+            selection = self._selections[instruments, series] = Selection(codes, series, places)
         return LiveView(self, selection)
 
     # --- taking in ----------------------------------------------------------------------------------------------------
@@ -128,6 +154,8 @@ class MarketState:
             if any(map(len, segment)):
                 self._open(end)
                 self.intake.take(*segment)
+        if batch.series.height:
+            self.external.take(batch.series, self.now)
         newest_row = max((int(rows.ts.max()) for rows in (trades, bars, quotes) if len(rows)), default=0)
         self.advance(max(now_ns, newest_row))
 
@@ -152,6 +180,14 @@ class MarketState:
         self.history_revision += 1
         self.forget_cached()
 
+    def import_series(self, frame: pl.DataFrame) -> None:
+        """Take in the past of external series, ``ts`` (publication), ``series``, ``value``; equal times are replaced.
+
+        What is to be published later may be among it; it is known from then on.
+        """
+        self.external.include(frame)
+        self.history_revision += 1
+
     def include_sessions(self, history: SessionHistory) -> None:
         """Store closes and opens that are within what is kept."""
         codes = self.codes(history.symbols)
@@ -159,7 +195,7 @@ class MarketState:
         if not kept.any():
             return
         sessions, codes, closes = history.sessions[kept], codes[kept], history.closes[kept]
-        self.sessions.put(sessions, codes, closes, history.opens[kept])
+        self.sessions.put(sessions, codes, closes, history.opens[kept], history.volumes[kept])
         # Newest first, so that of an instrument's rows the oldest is written last and stays.
         order = np.argsort(-sessions, kind="stable")
         sessions, codes, closes = sessions[order], codes[order], closes[order]
@@ -209,21 +245,23 @@ class MarketState:
             self._open_minute(minute_end)
 
     def _open_minute(self, end: int) -> None:
-        c = self.columns
         session = self.calendar.session_at(end)
+        new_session = session != self.session
         if self.minute_end:
             self._close_minutes(end)
             if session > self.session:
                 self._close_session(session)
-        c.start_minute()
         self.intake.minute_start = end - MINUTE
-        if session != self.session:
+        if new_session:
             self.session = session
             self.intake.session_open = self.calendar.open_ns(session)
             self.sessions.expire(self._oldest_session())
             self.forget_cached()
         self.minute_end = end
         self.minutes.expire(self.oldest_minute_end())
+        self.external.tidy(end - MINUTE)
+        if new_session:
+            self.expire_volumes_and_series()
 
     def _close_minutes(self, end: int) -> None:
         """Store the open minute, and the grid minutes between it and the one that ends at `end`."""
@@ -233,6 +271,9 @@ class MarketState:
             if self.bars is not None:
                 self.bars.add_minute(self.minute_end, c, printed)
             self.minutes.append(self.minute_end, c.price, c.price_ts)
+        c.start_minute()
+        if len(printed) and self.volumes is not None:
+            self.volumes.append(self.minute_end, c.session_volume)
         upto = calendar.minute_at(end)
         start = calendar.minute_at(self.minute_end + (1 if len(printed) else 0))
         still = calendar.minute_ends(max(start, upto - self._keep_minutes), upto)
@@ -251,6 +292,8 @@ class MarketState:
         seen = traded[np.isnan(closes[traded])]
         closes[seen] = c.price[seen]
         stored.open(self.session)[traded] = c.session_open[traded]
+        volumes = c.session_volume[traded]
+        stored.put_volumes(self.session, traded, np.where(np.signbit(volumes), np.nan, volumes))
         first = traded[(c.first_session[traded] < 0) | (c.first_session[traded] >= self.session)]
         c.first_session[first] = self.session
         c.first_close[first] = closes[first]
@@ -276,10 +319,23 @@ class MarketState:
         """How many grid minutes before the open one are kept."""
         return self._keep_minutes
 
+    def oldest_volume_close(self) -> int:
+        """The close of a session: volumes by the minute are kept after it."""
+        oldest = self.calendar.minute_at(self.minute_end) - self._volume_minutes
+        session = self.calendar.session_at(self.calendar.minute_end(max(0, oldest))) - self._profile_sessions
+        return self.calendar.close_ns(max(0, session - 1))
+
+    def expire_volumes_and_series(self) -> None:
+        """Forget what no window reaches back to; once a session is enough."""
+        if self.volumes is not None:
+            self.volumes.expire(self.oldest_volume_close())
+        closes = self.calendar.closes
+        self.external.expire(closes, int(closes[max(0, self._oldest_session())]), self.oldest_minute_end())
+
     def forget_cached(self) -> None:
-        """Drop what views remember of a session's bases."""
+        """Drop what views remember of a session's bases and volumes."""
         for selection in self._selections.values():
-            selection.bases.clear()
+            selection.forget()
 
     # --- for pages and the store --------------------------------------------------------------------------------------
 
@@ -314,4 +370,5 @@ class MarketState:
     def nbytes(self) -> int:
         """Bytes of all columns and rows."""
         rings = [self.minutes] if self.seconds is None else [self.minutes, self.seconds]
-        return self.columns.nbytes + self.sessions.nbytes + sum(ring.nbytes for ring in rings)
+        volumes = 0 if self.volumes is None else self.volumes.nbytes
+        return self.columns.nbytes + self.sessions.nbytes + sum(ring.nbytes for ring in rings) + volumes

@@ -1,4 +1,4 @@
-"""Closes and opens of past sessions, by session ordinal."""
+"""Closes and opens of past sessions, and volumes where they are asked for, by session ordinal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SessionPrices:
     """Rows of sessions ``first <= s < stop``, all instruments wide; NaN where an instrument did not trade.
 
     `closes`: (rows, width) float64, the last price of the session at or before its close. `opens`: the same shape, the
-    first price of regular trading.
+    first price of regular trading. `volumes`: the same, NaN where it is not known; None until :meth:`keep_volumes`.
     """
 
     def __init__(self, width: int) -> None:
@@ -24,6 +24,7 @@ class SessionPrices:
         self._origin = 0
         self.closes = np.full((0, width), np.nan)
         self.opens = np.full((0, width), np.nan)
+        self.volumes: Floats | None = None
 
     def __contains__(self, session: int) -> bool:
         return self.first <= session < self.stop
@@ -34,7 +35,8 @@ class SessionPrices:
     @property
     def nbytes(self) -> int:
         """Bytes of all rows, used or not."""
-        return self.closes.nbytes + self.opens.nbytes
+        volumes = 0 if self.volumes is None else self.volumes.nbytes
+        return self.closes.nbytes + self.opens.nbytes + volumes
 
     def close(self, session: int) -> Floats:
         """Closes of a stored session, shape (width,): a view, not a copy."""
@@ -46,6 +48,19 @@ class SessionPrices:
         row: Floats = self.opens[session - self._origin]
         return row
 
+    def keep_volumes(self) -> None:
+        """Keep volumes from now on."""
+        if self.volumes is None:
+            self.volumes = np.full(self.closes.shape, np.nan)
+
+    def volumes_of(self, first: int, last: int, index: Codes) -> Floats:
+        """Volumes of the stored ones of the sessions `first` to `last`, shape (sessions, index)."""
+        start, stop = max(first, self.first), min(last + 1, self.stop)
+        if self.volumes is None or stop <= start:
+            return np.empty((0, len(index)))
+        found: Floats = self.volumes[start - self._origin : stop - self._origin, index]
+        return found
+
     def include(self, first: int, last: int) -> None:
         """Make sessions `first` to `last`, and all between them and the stored ones, rows; new ones are unknown."""
         empty = self.first == self.stop
@@ -55,12 +70,21 @@ class SessionPrices:
             self._rebuild(start, stop, self.closes.shape[1])
         self.first, self.stop = start, stop
 
-    def put(self, sessions: Ints, codes: Codes, closes: Floats, opens: Floats) -> None:
-        """Store single values, one an entry of the four arrays."""
+    def put(self, sessions: Ints, codes: Codes, closes: Floats, opens: Floats, volumes: Floats) -> None:
+        """Store single values, one an entry of the arrays. A volume that is NaN leaves what is stored."""
         self.include(int(sessions.min()), int(sessions.max()))
         rows = sessions - self._origin
         self.closes[rows, codes] = closes
         self.opens[rows, codes] = opens
+        if self.volumes is not None:
+            known = ~np.isnan(volumes)
+            self.volumes[rows[known], codes[known]] = volumes[known]
+
+    def put_volumes(self, session: int, codes: Codes, volumes: Floats) -> None:
+        """Volumes of one stored session; those that are known already stay."""
+        if self.volumes is not None:
+            row = self.volumes[session - self._origin]
+            row[codes] = np.where(np.isnan(row[codes]), volumes, row[codes])
 
     def expire(self, before: int) -> None:
         """Forget sessions before an ordinal."""
@@ -68,6 +92,8 @@ class SessionPrices:
             gone = slice(self.first - self._origin, min(before, self.stop) - self._origin)
             self.closes[gone] = np.nan
             self.opens[gone] = np.nan
+            if self.volumes is not None:
+                self.volumes[gone] = np.nan
             self.first = min(before, self.stop)
 
     def grow(self, width: int) -> None:
@@ -85,4 +111,9 @@ class SessionPrices:
         if self.first < self.stop:
             closes[new, :known] = self.closes[old]
             opens[new, :known] = self.opens[old]
+        if self.volumes is not None:
+            volumes = np.full(shape, np.nan)
+            if self.first < self.stop:
+                volumes[new, :known] = self.volumes[old]
+            self.volumes = volumes
         self.closes, self.opens, self._origin = closes, opens, start

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from monitor.state.columns import Codes, Floats, Ints
+from monitor.state.columns import NO_VOLUME, Codes, Floats, Ints
 from monitor.state.ring import MILLISECOND
+from monitor.state.traded import relative_volume, volume_by_clock, volume_by_minute, volume_of_sessions
 from rules.ast import Clock, Sessions, Since, Window, Word
 
 if TYPE_CHECKING:
@@ -19,14 +20,27 @@ if TYPE_CHECKING:
 
 
 class Selection:
-    """Instruments in the order of a view, and what does not change for them while a session lasts."""
+    """Instruments and external series in the order of a view, and what does not change for them in a session.
 
-    def __init__(self, index: Codes) -> None:
+    `places`: where the instruments stand in volumes by the minute, -1 for none; None where none are kept.
+    """
+
+    def __init__(self, index: Codes, series: tuple[str, ...] = (), places: Codes | None = None) -> None:
         self.index = index
+        self.series = series
+        self.places = places
         self.bases: dict[int, Floats] = {}
+        self.traded: dict[tuple[int, int], tuple[Floats, Ints]] = {}
+        self.profile: tuple[tuple[int, int, int], tuple[Floats, Floats]] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def forget(self) -> None:
+        """History changed, or a session began."""
+        self.bases.clear()
+        self.traded.clear()
+        self.profile = None
 
     def unknown(self) -> Floats:
         """Nothing known of any instrument."""
@@ -64,6 +78,39 @@ class _View:
         if window is Word.OPEN:
             return self._first_of_session()
         return self._close_of(self._anchor(window))
+
+    def volume(self, window: Window) -> Floats:
+        """Traded since the window's start; a session counts from the close before it, a minute as a whole.
+
+        What is missing is left out of the sum, as long as 80 % is known: of the sessions, or of the minutes' span.
+        """
+        if isinstance(window, Clock):
+            so_far = self._minutes_so_far()
+            return volume_by_clock(self._state, self._selection, self._now, self._session, window.ns, so_far)
+        if window is Word.OPEN:
+            return self._so_far()
+        first = self._anchor(window) + 1
+        return volume_of_sessions(self._state, self._selection, first, self._session, self._so_far())
+
+    def relative_volume(self, sessions: int) -> Floats:
+        """Volume of the session so far / its mean up to the same time of day in the `sessions` before.
+
+        Times of day are minutes after the open, and between two of them the mean is interpolated. At a close, whole
+        sessions are compared; before the open nothing is.
+        """
+        return relative_volume(self._state, self._selection, self._now, self._session, sessions, self._so_far())
+
+    def external(self) -> Floats:
+        """The value of each series last published at or before `now`; NaN where there is none."""
+        return self._state.external.at(self._selection.series, self._now)
+
+    def bids(self) -> Floats:
+        """Not known of the past: quotes are not stored."""
+        return self._selection.unknown()
+
+    def asks(self) -> Floats:
+        """Not known of the past: quotes are not stored."""
+        return self._selection.unknown()
 
     def first(self) -> Floats:
         """The first session close ever stored of each instrument; NaN where that was not before this view's session."""
@@ -112,6 +159,14 @@ class _View:
         """First price of regular trading in this view's session."""
         raise NotImplementedError
 
+    def _so_far(self) -> Floats:
+        """Volume of this view's session so far; NaN where it is not known."""
+        raise NotImplementedError
+
+    def _minutes_so_far(self) -> Floats:
+        """The same by the minutes that were seen, whatever volume a file says the session had."""
+        return volume_by_minute(self._state, self._selection, self._now, self._session)
+
 
 class LiveView(_View):
     """The market at the state's own `now`; good until the state moves on."""
@@ -124,6 +179,19 @@ class LiveView(_View):
         c, index = self._state.columns, self._selection.index
         fresh = self._now - c.price_ts[index] < _stale_from(self._state)
         return np.where(fresh, c.price[index], np.nan)
+
+    def bids(self) -> Floats:
+        """Bid of the last quote; NaN where there is none or it is stale."""
+        return self._quoted(self._state.columns.bid)
+
+    def asks(self) -> Floats:
+        """Ask of the last quote; NaN where there is none or it is stale."""
+        return self._quoted(self._state.columns.ask)
+
+    def _quoted(self, column: Floats) -> Floats:
+        index = self._selection.index
+        fresh = self._now - self._state.columns.quote_ts[index] < _stale_from(self._state)
+        return np.where(fresh, column[index], np.nan)
 
     def ages(self) -> Floats:
         """Nanoseconds since the last quote, trade or bar; NaN where there never was one."""
@@ -157,6 +225,14 @@ class LiveView(_View):
     def _first_of_session(self) -> Floats:
         return self._state.columns.session_open[self._selection.index]
 
+    def _so_far(self) -> Floats:
+        c, index = self._state.columns, self._selection.index
+        volumes = c.session_volume[index] + np.where(c.printed[index], c.minute_volume[index], NO_VOLUME)
+        return np.where(np.signbit(volumes), np.nan, volumes)
+
+    def _minutes_so_far(self) -> Floats:
+        return self._so_far()
+
 
 class CloseView(_View):
     """As of a session's close: its stored closes, whatever their age was."""
@@ -182,6 +258,10 @@ class CloseView(_View):
         if self._session < self._state.session and self._session in self._state.sessions:
             return self._state.sessions.open(self._session)[self._selection.index]
         return self._selection.unknown()
+
+    def _so_far(self) -> Floats:
+        volumes = self._state.sessions.volumes_of(self._session, self._session, self._selection.index)
+        return volumes[0] if len(volumes) and self._session < self._state.session else self._selection.unknown()
 
 
 class MinuteView(_View):
@@ -223,6 +303,9 @@ class MinuteView(_View):
         else:
             return self._selection.unknown()
         return np.where(self.price_times() >= state.calendar.open_ns(self._session), opens, np.nan)
+
+    def _so_far(self) -> Floats:
+        return self._minutes_so_far()
 
 
 _ROUNDING: Final = MILLISECOND

@@ -164,4 +164,4 @@ def test_bars_are_those_of_the_tape(tape):
         assert row["close"] == own[-1].price
         regular = (prices[0], max(prices), min(prices)) if prices else (None, None, None)
         assert (row["open"], row["high"], row["low"]) == regular
-        assert row["volume"] == 2 * len(prices)
+        assert row["volume"] == 2 * len(own)

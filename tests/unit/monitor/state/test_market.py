@@ -160,7 +160,7 @@ def test_a_bar_before_the_open_is_no_regular_trading(tape):
     assert np.isnan(tape.state.view(("IWM",)).base(Word.OPEN)).all()
     tape.bar("IWM", (20, 22, 19, 21, 100), "2026-01-23 09:30", minutes=5)
     tape.advance("2026-01-23 16:01")
-    assert tape.state.closed_bars()[1].row(0)[2:] == (20, 22, 19, 21, 100)
+    assert tape.state.closed_bars()[1].row(0)[2:] == (20, 22, 19, 21, 600), "but its volume counts"
 
 
 def test_a_bar_made_of_trades_that_were_seen_is_not_counted_again(tape):
@@ -183,7 +183,7 @@ def test_session_bars_are_bars_that_end_at_the_close(tape):
 def test_a_bar_of_closes_only_has_no_open_high_or_low(tape):
     tape.bar("IWM", (None, None, None, 10, None), "2026-01-22 09:30", minutes=390)
     tape.advance("2026-01-23 09:31")
-    assert tape.state.closed_bars()[1].row(0)[2:] == (None, None, None, 10, 0)
+    assert tape.state.closed_bars()[1].row(0)[2:] == (None, None, None, 10, None), "no volume is not none traded"
     assert np.isnan(tape.state.view(("IWM",)).at_close(1).base(Word.OPEN)).all()
 
 
