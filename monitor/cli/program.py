@@ -13,6 +13,7 @@ from monitor.cli.doctor import doctor
 from monitor.cli.evaluate import evaluate
 from monitor.cli.faults import exit_code
 from monitor.cli.history import history
+from monitor.cli.preview import preview
 from monitor.cli.run import run
 from monitor.cli.schema import schema
 from monitor.cli.test import test
@@ -35,7 +36,7 @@ def program() -> None:
     """
 
 
-for _command in (run, check, evaluate, backtest, test, history, doctor, schema):
+for _command in (run, check, evaluate, backtest, preview, test, history, doctor, schema):
     program.add_command(_command)
 
 
