@@ -55,7 +55,7 @@ class Engine:
         self._clock = np.zeros(len(HOURS), np.int64)
         self._forgotten: dict[str, InstanceRecord] = {}
         self.observer: Callable[[int, Floats], None] | None = None
-        """Given the time and the values of every evaluation, ``(slots,)``, which are good until the next: for charts."""
+        """Given the time and values of every evaluation, ``(slots,)``, which are good until the next: for charts."""
         self._install(ruleset)
 
     def _install(self, ruleset: RuleSet) -> None:
