@@ -135,7 +135,8 @@ class Pipeline:
         began = clock.monotonic()
         self.state.apply(piece, max(piece.event_time, self.state.now))
         applied = clock.monotonic()
-        evaluation = self.engine.evaluate(self.state.view(self.engine.requirements.instruments))
+        needs = self.engine.requirements
+        evaluation = self.engine.evaluate(self.state.view(needs.instruments, needs.series))
         evaluated = clock.monotonic()
         result = self._result(self._entry(piece), evaluation, wall_ns)
         return replace(result, rows=piece.rows, apply_seconds=applied - began, evaluation_seconds=evaluated - applied)

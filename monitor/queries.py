@@ -81,7 +81,8 @@ def alert(pipeline: Pipeline, episode: str) -> AlertNow | None:
     i = next((i for i, each in enumerate(opened) if each.episode == episode), None)
     if i is None or not episode:
         return None
-    view = pipeline.state.view(pipeline.engine.requirements.instruments)
+    needs = pipeline.engine.requirements
+    view = pipeline.state.view(needs.instruments, needs.series)
     return {**_instance(pipeline, i), "evidence": _evidence(plain_evidence(pipeline.engine.evidence(i, view)))}
 
 
