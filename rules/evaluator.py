@@ -1,68 +1,46 @@
 """Evaluates a plan: the current values from the current prices, the past only when a new sample joins it.
 
-The same evaluation serves the present and the past: to rebuild what ``zscore`` or ``streak`` look at, the plan is
-evaluated on views of the stored closes, oldest first, exactly as it would have been at the time. Between samples only
-current values are computed, so an evaluation costs the same whatever the windows' lengths.
+A *row* is one moment: a view that is judged, or a sample that joins the past. Rows are evaluated in chunks, level by
+level, as ``(slots, rows)``; the present, between two samples, is a chunk of one row and simply ``(slots,)``. The same
+steps serve both, so a backtest of twenty years, the histories rebuilt after a restart, and the next tick all come from
+one arithmetic. Between samples only current values are computed: an evaluation costs the same whatever the windows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from rules.ast import Clock, Window, Word
-from rules.steps import QUORUM, First, Plan, RankStep, Resolution, ReturnStep, SegmentStep, Step, WindowStep
+from rules.kernels import KERNELS, Past
+from rules.members import of_sets, ranked, reduced
+from rules.nodes import RESOLUTIONS
+from rules.pointwise import POINTWISE
+from rules.reach import Resolution
+from rules.readings import Answers, Day, answers, stacked
+from rules.samples import Samples
+from rules.steps import Plan, RankStep, ReturnStep, SegmentStep, SetStep, Slots, SourceStep, Step, WindowStep
 from rules.view import Floats, View
 
-_TOLERANCE: Final = 1e-9
-"""So that 4 of 5 is 80 % in floating point too."""
+_CHUNK: Final = 4_000_000
+"""Values and answers of a chunk, at most: 32 MB."""
 
-_BINARY: Final[dict[str, Callable[[Floats, Floats], Floats]]] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
-    "/": lambda a, b: np.divide(a, b, out=np.full_like(a, np.nan), where=b != 0),
-    "<": lambda a, b: _known(np.less(a, b), a, b),
-    "<=": lambda a, b: _known(np.less_equal(a, b), a, b),
-    ">": lambda a, b: _known(np.greater(a, b), a, b),
-    ">=": lambda a, b: _known(np.greater_equal(a, b), a, b),
-    "==": lambda a, b: _known(np.equal(a, b), a, b),
-    "!=": lambda a, b: _known(np.not_equal(a, b), a, b),
-    "and": lambda a, b: np.where((a == 0) | (b == 0), 0.0, a * b),
-    "or": lambda a, b: np.where((a == 1) | (b == 1), 1.0, a + b),
-}
+_BLOCK: Final = 262_144
+"""Samples that a window kernel looks at together: they and what is made of them stay in the cache of a core."""
 
 
-def _known(holds: npt.NDArray[np.bool_], a: Floats, b: Floats) -> Floats:
-    return np.where(np.isnan(a) | np.isnan(b), np.nan, holds)
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One moment: what its view answered, and of what it is a sample (None: it is to be judged).
 
+    `restarts`: histories that are forgotten before it, since they are built anew from it on.
+    """
 
-class History:
-    """The last samples of some slots: ``(kept, columns) float64``, oldest first; rows that never were are not in it."""
-
-    def __init__(self, kept: int, columns: int) -> None:
-        self._kept = kept
-        self._rows = np.empty((max(2 * kept, 1), columns))
-        self._end = 0
-
-    def clear(self) -> None:
-        """Forget every sample."""
-        self._end = 0
-
-    def append(self, row: Floats) -> None:
-        """Add the newest sample: ``(columns,)``."""
-        if self._end == len(self._rows):  # amortised: the kept half moves to the front once every `kept` samples
-            self._rows[: self._kept] = self._rows[self._end - self._kept : self._end]
-            self._end = self._kept
-        self._rows[self._end] = row
-        self._end += 1
-
-    def last(self, count: int) -> Floats:
-        """The last `count` rows, or as many as there are."""
-        return self._rows[max(0, self._end - count) : self._end]
+    answers: Answers
+    sample: Resolution | None
+    restarts: tuple[Resolution, ...] = ()
 
 
 class Evaluator:
@@ -73,186 +51,207 @@ class Evaluator:
         self.values: Floats = np.full(plan.size, np.nan)
         where, constants = plan.constants
         self.values[where] = constants
-        self._history: dict[Resolution, History] = {
-            r: History(plan.kept[r], len(plan.history[r])) for r in ("session", "minute")
-        }
-        self._past: dict[int, tuple[Floats, ...]] = {}
-        self._dirty: set[Resolution] = {"session", "minute"}
+        self._samples: dict[Resolution, Samples] = {r: Samples(plan.kept[r], len(plan.history[r])) for r in RESOLUTIONS}
+        self._past: dict[int, tuple[int, Past]] = {}
+        self._day = Day()
         self._bases: dict[int, Floats] = {}
-        self._bases_of: tuple[int, int] | None = None
         self._session: int | None = None
         self._minute: int | None = None
         self._revision: int | None = None
+        width = plan.size + len(plan.readings) * len(plan.requirements.instruments)
+        self._rows_at_once = max(1, _CHUNK // max(width, 1))
 
     def evaluate(self, view: View) -> Floats:
         """All slots' values as of the view; the array is reused by the next call. `view` must not go back in time."""
+        for _ in self.evaluate_many((view,)):
+            pass
+        return self.values
+
+    def evaluate_many(self, views: Iterable[View]) -> Iterator[Floats]:
+        """All slots' values as of each view, in chunks ``(slots, views)`` (or ``(slots,)``, of one view).
+
+        Views are asked when they are taken from `views`, so each need be good only until the next; they must not go
+        back in time. Each chunk's array is good until the next.
+        """
+        rows: list[Row] = []
+        for view in views:
+            for row in self._rows(view):
+                if rows and (row.restarts or len(rows) == self._rows_at_once):
+                    yield from self._judged(rows)
+                    rows = []
+                for resolution in row.restarts:
+                    self._samples[resolution].clear()
+                    self._past.clear()
+                rows.append(row)
+        if rows:
+            yield from self._judged(rows)
+
+    def _judged(self, rows: Sequence[Row]) -> Iterator[Floats]:
+        values = self._chunk(rows)
+        if values.ndim == 1:
+            if rows[0].sample is None:
+                yield values
+        else:
+            judged = [r for r, row in enumerate(rows) if row.sample is None]
+            if judged:
+                yield values if len(judged) == len(rows) else values[:, judged]
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def _rows(self, view: View) -> Iterator[Row]:
+        """The samples that have joined the past since the last view, oldest first, and the view itself.
+
+        All samples that are needed, after a rebuild.
+        """
         if view.history_revision != self._revision:
             self._revision = view.history_revision
             self._session = self._minute = None
-        for sampled, resolution in self._samples(view):
-            self._compute(sampled, {})
-            self._history[resolution].append(self.values[self.plan.history[resolution]])
-            self._dirty.add(resolution)
-        if (view.session, view.history_revision) != self._bases_of:
-            self._bases_of = (view.session, view.history_revision)
-            self._bases = {}
-        self._compute(view, self._bases)
-        return self.values
-
-    # --- the past -----------------------------------------------------------------------------------------------------
-
-    def _samples(self, view: View) -> Iterator[tuple[View, Resolution]]:
-        """Samples that have joined the past since the last evaluation, oldest first.
-
-        All that are needed, after a rebuild.
-        """
-        due: list[tuple[int, int, View, Resolution]] = []
+        due: list[tuple[int, bool, View, Resolution]] = []
+        restarts: list[Resolution] = []
         if len(self.plan.history["session"]):
-            count = self._due("session", view.session, self._session, view.closed_sessions())
-            due += [(v.session, v.now, v, "session") for v in map(view.at_close, range(1, count + 1))]
+            passed = None if self._session is None else view.session - self._session
+            count = self._due("session", passed, view.closed_sessions(), restarts)
+            due += [(v.now, True, v, "session") for v in map(view.at_close, range(1, count + 1))]
         self._session = view.session
         if len(self.plan.history["minute"]):
             minute = view.minute()
-            count = self._due("minute", minute, self._minute, view.closed_minutes())
-            due += [(v.session, v.now, v, "minute") for v in map(view.at_minute, range(1, count + 1))]
+            passed = None if self._minute is None else minute - self._minute
+            count = self._due("minute", passed, view.closed_minutes(), restarts)
+            due += [(v.now, False, v, "minute") for v in map(view.at_minute, range(1, count + 1))]
             self._minute = minute
         # At a close the last minute's sample comes first: it belongs to the session that the close then ends.
-        due.sort(key=lambda s: (s[1], s[3] == "session"))
+        due.sort(key=lambda sample: sample[:2])
         for _, _, sampled, resolution in due:
-            yield sampled, resolution
+            yield Row(answers(sampled, self.plan.readings), resolution, tuple(restarts))
+            restarts = []
+        if self._day.turn(view):
+            self._bases = {}
+        yield Row(self._day.answers(view, self.plan.readings), None, tuple(restarts))
 
-    def _due(self, resolution: Resolution, current: int, last: int | None, stored: int) -> int:
-        """How many samples to take; a rebuild starts from nothing."""
-        if last is not None and current - last <= self.plan.rebuild[resolution]:
-            return min(current - last, stored)
-        self._history[resolution].clear()
-        self._dirty.add(resolution)
+    def _due(self, resolution: Resolution, passed: int | None, stored: int, restarts: list[Resolution]) -> int:
+        """How many samples to take, `passed` having passed since the last view; a rebuild starts from nothing."""
+        if passed is not None and passed <= self.plan.rebuild[resolution]:
+            return min(passed, stored)
+        restarts.append(resolution)
         return min(self.plan.rebuild[resolution], stored)
 
-    # --- one evaluation -----------------------------------------------------------------------------------------------
+    # --- one chunk ----------------------------------------------------------------------------------------------------
 
-    def _compute(self, view: View, bases: dict[int, Floats]) -> None:
-        values, prices = self.values, view.prices()
+    def _chunk(self, rows: Sequence[Row]) -> Floats:
+        """All slots of all rows; samples among them join the past."""
+        if len(rows) == 1:
+            (row,) = rows
+            values, bases = self.values, self._bases if row.sample is None else {}
+            self._compute(values, row.answers, bases, _Places(self._samples, rows))
+            samples = values[:, None]
+        else:
+            values = np.empty((self.plan.size, len(rows)))
+            where, constants = self.plan.constants
+            values[where] = constants[:, None]
+            self._compute(
+                values, stacked([r.answers for r in rows], self.plan.readings), {}, _Places(self._samples, rows)
+            )
+            self.values[:] = values[:, -1]
+            samples = values
+        for resolution in RESOLUTIONS:
+            taken = [r for r, row in enumerate(rows) if row.sample == resolution]
+            if taken:
+                self._samples[resolution].append(samples[np.ix_(self.plan.history[resolution], taken)])
+        return values
+
+    def _compute(self, values: Floats, said: Answers, bases: dict[int, Floats], places: _Places) -> None:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             for number, step in enumerate(self.plan.steps):
                 match step:
-                    case ReturnStep(out=out, instrument=instrument):
-                        base = self._base(view, number, step, bases)
-                        values[out] = prices[instrument] / base - 1.0
-                    case Step(op="price", out=out, args=(instrument,)):
-                        values[out] = prices[instrument]
-                    case Step(op="neg", out=out, args=(a,)):
-                        values[out] = -values[a]
-                    case Step(op="not", out=out, args=(a,)):
-                        values[out] = 1.0 - values[a]
+                    case ReturnStep():
+                        values[step.out] = said[step.price][step.column] / _bases(number, step, said, bases) - 1.0
+                    case SourceStep():
+                        values[step.out] = said[step.reading][step.column]
                     case Step(op=op, out=out, args=(a, b)):
-                        values[out] = _BINARY[op](values[a], values[b])
+                        values[out] = POINTWISE[op](values[a], values[b])
+                    case Step(op=op, out=out, args=(a,)):
+                        values[out] = POINTWISE[op](values[a])
                     case SegmentStep():
-                        values[step.out] = _reduce(step, values)
-                    case RankStep():
-                        values[step.out] = _rank(step, values)
+                        values[step.out] = reduced(step, values)
                     case WindowStep():
-                        values[step.out] = self._window(number, step, values[step.source])
-        self._dirty.clear()
+                        values[step.out] = self._window(number, step, values, places)
+                    case RankStep():
+                        values[step.out] = ranked(step, values)
+                    case SetStep():
+                        values[step.out] = of_sets(step, values)
 
-    def _base(self, view: View, number: int, step: ReturnStep, bases: dict[int, Floats]) -> Floats:
-        """Start prices a row of the step.
+    # --- windows ------------------------------------------------------------------------------------------------------
 
-        Only clock windows and `open` can change within a session; the others are kept.
-        """
-        base = bases.get(number)
-        fresh = base is None
-        if base is None:
-            base = bases[number] = np.empty(len(step.out))
-        for window, rows in step.windows:
-            if fresh or _moves(window):
-                start = view.first() if isinstance(window, First) else view.base(window)
-                base[rows] = start[step.instrument[rows]]
-        return base
+    def _window(self, number: int, step: WindowStep, values: Floats, places: _Places) -> Floats:
+        kernel = KERNELS[step.op]
+        sources = tuple(values[slots] for slots in step.sources)
+        samples, length = self._samples[step.resolution], kernel.length(step.samples)
+        if values.ndim == 1:
+            at, past = self._past.get(number, (-1, ()))
+            if at != samples.taken:
+                histories = tuple(samples.last(columns, length) for columns in step.columns)
+                past = _warmed(kernel.past(histories, step.samples), kernel.warm, length, np.array(samples.taken))
+                self._past[number] = samples.taken, past
+            return kernel.present(past, sources, step.samples)
+        return self._windows(number, step, values, sources, places)
 
-    def _window(self, number: int, step: WindowStep, current: Floats) -> Floats:
-        past = self._past.get(number)
-        if past is None or step.resolution in self._dirty:
-            rows = self._history[step.resolution].last(step.samples)[:, step.column]
-            past = self._past[number] = _PAST[step.op](rows, step.samples)
-        return _PRESENT[step.op](past, current, step.samples)
-
-
-def _moves(window: Window | First) -> bool:
-    return isinstance(window, Clock) or window is Word.OPEN
-
-
-def _reduce(step: SegmentStep, values: Floats) -> Floats:
-    """Weighted mean over the known members; unknown below the quorum, of weight for a basket, of number for a share."""
-    members = values[step.members]
-    known = ~np.isnan(members)
-    if known.all():
-        return np.add.reduceat(members * step.weights, step.starts) / np.add.reduceat(step.weights, step.starts)
-    weight = np.where(known, step.weights, 0.0)
-    total = np.add.reduceat(np.where(known, members, 0.0) * weight, step.starts)
-    present = np.add.reduceat(weight, step.starts)
-    whole = np.add.reduceat(step.weights, step.starts)
-    return np.where(present >= QUORUM * whole - _TOLERANCE, total / present, np.nan)
-
-
-def _rank(step: RankStep, values: Floats) -> Floats:
-    """1 + the number of known members with a higher value."""
-    members = values[step.members]
-    known = np.sort(members[~np.isnan(members)])
-    if len(known) < QUORUM * len(members) - _TOLERANCE:
-        return np.full(len(step.out), np.nan)
-    own = members[step.position]
-    return np.where(np.isnan(own), np.nan, 1.0 + len(known) - np.searchsorted(known, own, side="right"))
+    def _windows(
+        self, number: int, step: WindowStep, values: Floats, sources: tuple[Floats, ...], places: _Places
+    ) -> Floats:
+        """A window function of many rows: the pasts of each place in the history, joined by the rows that are there."""
+        kernel = KERNELS[step.op]
+        samples, length = self._samples[step.resolution], kernel.length(step.samples)
+        joined, place = places.joining[step.resolution], places.place[step.resolution]
+        windows = tuple(
+            np.lib.stride_tricks.sliding_window_view(
+                np.concatenate([samples.last(columns, length), values[np.ix_(past, joined)]], axis=1), length, axis=1
+            )
+            for past, columns in zip(step.past, step.columns, strict=True)
+        )
+        result = np.empty((len(step.out), len(place)))
+        size = max(1, _BLOCK // max(1, length * len(step.out)))
+        for start in range(0, len(place), size):
+            rows = slice(start, start + size)
+            here = place[rows]
+            first, last = int(here[0]), int(here[-1])
+            past = kernel.past(tuple(w[:, first : last + 1] for w in windows), step.samples)
+            past = _warmed(past, kernel.warm, length, samples.taken + np.arange(first, last + 1))
+            self._past[number] = samples.taken + last, tuple(p[:, -1].copy() for p in past)
+            if last - first + 1 != len(here):
+                past = tuple(p[:, here - first] for p in past)
+            result[:, rows] = kernel.present(past, tuple(s[:, rows] for s in sources), step.samples)
+        return result
 
 
-# What a window function keeps of the past, a row of samples each, and how the present joins it.
-# -----------------------------------
+class _Places:
+    """Which rows of a chunk are samples, by resolution, and how many of these each row has before it."""
+
+    def __init__(self, samples: dict[Resolution, Samples], rows: Sequence[Row]) -> None:
+        self.joining: dict[Resolution, Slots] = {}
+        self.place: dict[Resolution, Slots] = {}
+        if len(rows) == 1:
+            return
+        for resolution in samples:
+            joins = np.array([row.sample == resolution for row in rows])
+            self.joining[resolution] = np.flatnonzero(joins)
+            self.place[resolution] = np.cumsum(joins) - joins
 
 
-def _mean_past(rows: Floats, samples: int) -> tuple[Floats, ...]:
-    earlier = rows[len(rows) - min(len(rows), samples - 1) :]
-    known = (~np.isnan(earlier)).sum(axis=0).astype(np.float64)
-    if len(earlier) < samples - 1:
-        known[:] = -np.inf
-    return np.nansum(earlier, axis=0), known
+def _warmed(past: Past, warm: bool, length: int, taken: Slots) -> Past:  # noqa: FBT001 - as the kernel has it
+    """Nothing is known of windows that the history does not reach back to the beginning of."""
+    if not warm or (taken >= length).all():
+        return past
+    known, *rest = past
+    return (np.where(taken >= length, known, -np.inf), *rest)
 
 
-def _mean_present(past: tuple[Floats, ...], current: Floats, samples: int) -> Floats:
-    total, known = past
-    here = ~np.isnan(current)
-    count = known + here
-    value = (total + np.where(here, current, 0.0)) / count
-    return np.where(count >= QUORUM * samples - _TOLERANCE, value, np.nan)
-
-
-def _zscore_past(rows: Floats, samples: int) -> tuple[Floats, ...]:
-    known = ~np.isnan(rows)
-    count = known.sum(axis=0)
-    enough = (len(rows) == samples) & (count >= QUORUM * samples - _TOLERANCE) & (count > 1)
-    mean = np.where(known, rows, 0.0).sum(axis=0) / np.maximum(count, 1)
-    deviation = np.where(known, rows - mean, 0.0)
-    std = np.sqrt((deviation**2).sum(axis=0) / np.maximum(count - 1, 1))
-    # Samples that are all alike differ from their mean by rounding alone: that is no spread to measure with.
-    flat = std <= np.abs(mean) * 1e-14
-    return mean, np.where(enough & ~flat, std, np.nan)
-
-
-def _zscore_present(past: tuple[Floats, ...], current: Floats, _samples: int) -> Floats:
-    mean, std = past
-    return (current - mean) / std
-
-
-def _streak_past(rows: Floats, _samples: int) -> tuple[Floats, ...]:
-    """How many of the newest rows in a row are true: all rows, or those after the newest that is not."""
-    broken = rows != 1.0
-    newest = np.argmax(broken[::-1], axis=0).astype(np.float64) if len(rows) else np.zeros(rows.shape[1])
-    return (np.where(broken.any(axis=0), newest, float(len(rows))),)
-
-
-def _streak_present(past: tuple[Floats, ...], current: Floats, samples: int) -> Floats:
-    (before,) = past
-    return np.where(np.isnan(current), np.nan, np.where(current == 1.0, np.minimum(before + 1.0, samples), 0.0))
-
-
-_PAST: Final = {"mean": _mean_past, "zscore": _zscore_past, "streak": _streak_past}
-_PRESENT: Final = {"mean": _mean_present, "zscore": _zscore_present, "streak": _streak_present}
+def _bases(number: int, step: ReturnStep, said: Answers, bases: dict[int, Floats]) -> Floats:
+    """Start prices, one a row of the step. Those that cannot change within a session are kept for the session."""
+    base = bases.get(number)
+    fresh = base is None
+    if base is None:
+        base = bases[number] = np.empty((len(step.out), *said[step.price].shape[1:]))
+    for reading, rows in step.bases:
+        if fresh or reading.moves:
+            base[rows] = said[reading][step.column[rows]]
+    return base

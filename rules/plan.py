@@ -8,10 +8,9 @@ numbers they need.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Final
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from rules.ast import (
     Asset,
     Basket,
     Call,
-    Clock,
     Comparison,
     Expr,
     Instrument,
@@ -30,34 +28,26 @@ from rules.ast import (
     Negate,
     Not,
     RecordRef,
-    Sessions,
-    Since,
     Universe,
-    Window,
-    Word,
 )
+from rules.lowering import LOWERINGS
+from rules.nodes import RESOLUTIONS, Nodes
+from rules.reach import furthest
 from rules.steps import (
-    FIRST,
     AnyStep,
-    First,
+    Field,
     Plan,
     RankStep,
-    Reach,
-    Resolution,
+    Reading,
     ReturnStep,
     SegmentStep,
+    SetStep,
     Slots,
+    SourceStep,
     Step,
     WindowStep,
 )
 from rules.view import Requirements
-
-STREAK_SESSIONS: Final = 260
-"""How far back a streak is followed; longer ones are reported as this long."""
-
-MINUTE: Final = 60_000_000_000
-WORD_SESSIONS: Final = {Word.OPEN: 0, Word.WTD: 5, Word.MTD: 23, Word.QTD: 66, Word.YTD: 254}
-"""How many sessions before the current one a word's window can start, at most."""
 
 
 class Compiler:
@@ -65,109 +55,85 @@ class Compiler:
 
     def __init__(self, session_ns: int) -> None:
         """`session_ns`: length of a regular session, for windows of clock time inside windows of sessions."""
-        self._session_ns = session_ns
-        self._keys: dict[tuple[object, ...], int] = {}
-        self._nodes: list[tuple[object, ...]] = []
-        self._levels: list[int] = []
-        self._reach: list[Reach] = []
+        self.nodes = Nodes(session_ns)
         self._memo: dict[tuple[int, int], int] = {}
-        self._alive: list[object] = []  # keeps what `_memo` knows by id() from being replaced by something else
+        self._alive: list[object] = []  # keeps what is known by id() from being replaced by something else
         self._assets: dict[Asset, int] = {}
         self._asset_list: list[Asset] = []
         self._members: dict[int, list[int]] = {}
         self._instruments: dict[str, int] = {}
-        self._columns: dict[Resolution, dict[int, int]] = {"session": {}, "minute": {}}
-        self._kept: dict[Resolution, int] = {"session": 0, "minute": 0}
-        self._depth: list[dict[Resolution, int]] = []
-
-    # --- from expressions to slots ------------------------------------------------------------------------------------
+        self._series: set[str] = set()
 
     def slot(self, expr: Expr, it: Asset | None = None) -> int:
         """The slot of an expression, with `it` bound to a member where it stands in a loop."""
-        return self._expr(expr, -1 if it is None else self._asset(it))
+        return self.expression(expr, -1 if it is None else self._numbered(it))
 
-    def _expr(self, expr: Expr, it: int) -> int:
+    # --- for the functions of the language ----------------------------------------------------------------------------
+
+    def expression(self, expr: object, it: int) -> int:
+        """The node of an expression; `it` is the number of the asset that stands for `it`, -1 outside a loop."""
         memo = (id(expr), it)
         if (known := self._memo.get(memo)) is None:
             known = self._memo[memo] = self._compile(expr, it)
             self._alive.append(expr)
         return known
 
-    def _compile(self, expr: Expr, it: int) -> int:
+    def asset(self, arg: object, it: int) -> Asset:
+        """An instrument or basket, `it` resolved."""
+        return self._asset_list[self._bound(arg, it)]
+
+    def instrument(self, symbol: str) -> int:
+        """The instrument's place in a view."""
+        return self._instruments.setdefault(symbol, len(self._instruments))
+
+    def series(self, name: str) -> int:
+        """The node of an external series."""
+        self._series.add(name)
+        return self.nodes.add("source", Field.EXTERNAL, None, name)
+
+    def of_members(self, universe: object, expr: object) -> list[int]:
+        """The node of an expression for each member of a universe."""
+        return [self.expression(expr, member) for member in self._universe(universe)]
+
+    def place(self, arg: object, universe: object, it: int) -> int:
+        """Where in a universe an asset stands."""
+        return self._universe(universe).index(self._bound(arg, it))
+
+    def segment(self, op: str, members: Sequence[int], weights: Sequence[float]) -> int:
+        """A reduction over members; of none it is unknown."""
+        return self.nodes.add("segment", op, tuple(members), tuple(weights)) if members else self._unknown()
+
+    def ordered(self, op: str, *members: tuple[int, ...]) -> int:
+        """A function of the order of members; of none it is unknown."""
+        return self.nodes.add("set", op, *members) if members[0] else self._unknown()
+
+    def _unknown(self) -> int:
+        return self.nodes.constant(math.nan)
+
+    def _compile(self, expr: object, it: int) -> int:
         match expr:
             case Literal(value=value):
-                return self._node("const", value)
+                return self.nodes.constant(value)
             case Negate(operand=operand):
-                return self._node("neg", self._expr(operand, it))
+                return self.nodes.add("neg", self.expression(operand, it))
             case Arithmetic(op=op, left=left, right=right) | Comparison(op=op, left=left, right=right):
-                return self._node(op, self._expr(left, it), self._expr(right, it))
+                return self.nodes.add(op, self.expression(left, it), self.expression(right, it))
             case Logic(op=op, operands=operands):
-                slots = [self._expr(o, it) for o in operands]
+                slots = [self.expression(o, it) for o in operands]
                 combined = slots[0]
                 for other in slots[1:]:
-                    combined = self._node(op, combined, other)
+                    combined = self.nodes.add(op, combined, other)
                 return combined
             case Not(operand=operand):
-                return self._node("not", self._expr(operand, it))
+                return self.nodes.add("not", self.expression(operand, it))
             case RecordRef(value=value):
-                return self._expr(value, -1)
-            case Call():
-                return self._call(expr, it)
+                return self.expression(value, -1)
+            case Call(function=function, args=args):
+                return LOWERINGS[function](self, args, it)
+        msg = f"{expr!r} is no expression"
+        raise TypeError(msg)
 
-    def _call(self, call: Call, it: int) -> int:
-        args = call.args
-        match call.function:
-            case "price":
-                return self._price(self._bound(args[0], it))
-            case "ret":
-                return self._return(self._bound(args[0], it), _window(args[1]))
-            case "excess":
-                window = _window(args[2])
-                ours, theirs = (self._return(self._bound(a, it), window) for a in args[:2])
-                return self._node("-", ours, theirs)
-            case "mean" | "zscore" as op:
-                resolution, samples = _samples(_window(args[1]))
-                return self._window(op, resolution, samples, self._expr(_expr(args[0]), it))
-            case "streak":
-                return self._window("streak", "session", STREAK_SESSIONS, self._expr(_expr(args[0]), it))
-            case "share":
-                members = tuple(self._expr(_expr(args[1]), m) for m in self._universe(args[0]))
-                return self._node("share", members)
-            case "rank":
-                everyone = self._universe(args[1])
-                who = self._bound(args[0], it)
-                members = tuple(self._expr(_expr(args[2]), m) for m in everyone)
-                return self._node("rank", members, everyone.index(who))
-            case other:
-                msg = f"the engine has no function {other!r}"
-                raise ValueError(msg)
-
-    def _price(self, asset: int) -> int:
-        match self._asset_list[asset]:
-            case Instrument(symbol=symbol):
-                return self._node("price", self._instrument(symbol))
-            case Basket():
-                growth = self._return(asset, FIRST)
-                one, hundred = self._node("const", 1.0), self._node("const", 100.0)
-                return self._node("*", hundred, self._node("+", one, growth))
-
-    def _return(self, asset: int, window: Window | First) -> int:
-        match self._asset_list[asset]:
-            case Instrument(symbol=symbol):
-                return self._node("ret", self._instrument(symbol), window)
-            case Basket(weights=weights):
-                members = tuple(self._node("ret", self._instrument(s), window) for s, _ in weights)
-                return self._node("basket", members, tuple(w for _, w in weights))
-
-    def _window(self, op: str, resolution: Resolution, samples: int, source: int) -> int:
-        columns = self._columns[resolution]
-        columns.setdefault(source, len(columns))
-        self._kept[resolution] = max(self._kept[resolution], samples)
-        return self._node("window", op, resolution, samples, source)
-
-    # --- names --------------------------------------------------------------------------------------------------------
-
-    def _asset(self, asset: Asset) -> int:
+    def _numbered(self, asset: Asset) -> int:
         if asset not in self._assets:
             self._assets[asset] = len(self._asset_list)
             self._asset_list.append(asset)
@@ -177,161 +143,116 @@ class Compiler:
         if isinstance(arg, It):
             return it
         assert isinstance(arg, Instrument | Basket)  # noqa: S101 - the checker's promise
-        return self._asset(arg)
+        return self._numbered(arg)
 
     def _universe(self, universe: object) -> list[int]:
         assert isinstance(universe, Universe)  # noqa: S101 - the checker's promise
         if id(universe) not in self._members:
-            self._members[id(universe)] = [self._asset(m) for m in universe.members]
+            self._members[id(universe)] = [self._numbered(m) for m in universe.members]
             self._alive.append(universe)
         return self._members[id(universe)]
-
-    def _instrument(self, symbol: str) -> int:
-        return self._instruments.setdefault(symbol, len(self._instruments))
-
-    # --- slots --------------------------------------------------------------------------------------------------------
-
-    def _node(self, op: str, *key: object) -> int:
-        full = (op, *key)
-        if (known := self._keys.get(full)) is not None:
-            return known
-        inputs = _inputs(op, key)
-        number = self._keys[full] = len(self._nodes)
-        self._nodes.append(full)
-        self._levels.append(1 + max((self._levels[i] for i in inputs), default=-1))
-        reach = self._reach[inputs[0]] if inputs else _NOWHERE
-        depth: dict[Resolution, int] = {"session": 0, "minute": 0}
-        for i in inputs:
-            reach = reach.join(self._reach[i])
-        for r in depth if inputs else ():
-            depth[r] = max(self._depth[i][r] for i in inputs)
-        if op == "ret":
-            reach = _window_reach(key[1])
-        elif op == "window":
-            _, resolution, samples, _ = key
-            depth[resolution] += samples  # type: ignore[index,operator]
-            reach = self._further(reach, resolution, samples)  # type: ignore[arg-type]
-        self._reach.append(reach)
-        self._depth.append(depth)
-        return number
-
-    def _further(self, reach: Reach, resolution: Resolution, samples: int) -> Reach:
-        """What a window over something needs, given what the something needs."""
-        if resolution == "minute":
-            crossed = -(-samples * MINUTE // self._session_ns)
-            return Reach(
-                reach.sessions + crossed, reach.clock_ns + samples * MINUTE, reach.shortest_clock_ns, reach.since
-            )
-        clock = reach.clock_ns + samples * self._session_ns if reach.clock_ns else 0
-        return Reach(reach.sessions + samples, clock, reach.shortest_clock_ns, reach.since)
 
     # --- the plan -----------------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
         """Everything added so far, in an order in which each step finds its inputs ready."""
+        nodes = self.nodes
         by_step: dict[tuple[int, str, object], list[int]] = defaultdict(list)
-        for number, (op, *key) in enumerate(self._nodes):
-            part: object = tuple(key[:3]) if op == "window" else key[0] if op == "rank" else None
-            by_step[self._levels[number], str(op), part].append(number)
+        for number, node in enumerate(nodes.all):
+            by_step[nodes.levels[number], str(node[0]), _part(node)].append(number)
         constants = by_step.pop((0, "const", None), [])
-        steps = [self._step(op, part, slots) for (_, op, part), slots in sorted(by_step.items(), key=lambda s: s[0][0])]
-        reach = Reach()
-        for each in set(self._reach):
-            reach = reach.join(each)
-        resolutions: tuple[Resolution, ...] = ("session", "minute")
-        whole = {r: max((needed[r] for needed in self._depth), default=0) for r in resolutions}
+        series = tuple(sorted(self._series))
+        steps = [
+            self._step(op, part, slots, series)
+            for (_, op, part), slots in sorted(by_step.items(), key=lambda step: step[0][0])
+        ]
+        reach = furthest(set(nodes.reach))
         return Plan(
-            size=len(self._nodes),
-            constants=(_slots(constants), np.array([self._nodes[c][1] for c in constants], np.float64)),
+            size=len(nodes.all),
+            constants=(_slots(constants), np.array([nodes.all[c][1] for c in constants], np.float64)),
             steps=tuple(steps),
+            readings=tuple(dict.fromkeys(r for step in steps for r in _readings(step))),
             requirements=Requirements(
                 instruments=tuple(self._instruments),
+                series=series,
                 sessions=reach.sessions,
                 since=reach.since,
                 clock_ns=reach.clock_ns,
                 shortest_clock_ns=reach.shortest_clock_ns,
+                volume_sessions=reach.volume_sessions,
+                volume_clock_ns=reach.volume_clock_ns,
+                profile_sessions=reach.profile_sessions,
             ),
-            history={r: _slots(list(c)) for r, c in self._columns.items()},
-            kept=dict(self._kept),
-            rebuild=whole,
+            history={r: _slots(list(c)) for r, c in nodes.columns.items()},
+            kept=dict(nodes.kept),
+            rebuild={r: max((depth[r] for depth in nodes.depth), default=0) for r in RESOLUTIONS},
         )
 
-    def _step(self, op: str, part: object, out: list[int]) -> AnyStep:
-        keys = [self._nodes[o][1:] for o in out]
+    def _step(self, op: str, part: object, out: list[int], series: tuple[str, ...]) -> AnyStep:
+        keys = [self.nodes.all[o][1:] for o in out]
         match op:
-            case "ret":
-                rows: dict[Window | First, list[int]] = defaultdict(list)
-                for row, (_, window) in enumerate(keys):
-                    rows[window].append(row)  # type: ignore[index]
-                windows = tuple((w, _slots(r)) for w, r in rows.items())
-                return ReturnStep(_slots(out), _slots([k[0] for k in keys]), windows)
-            case "basket" | "share":
-                counts = _slots([len(k[0]) for k in keys])  # type: ignore[arg-type]
-                starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
-                members = _slots([m for k in keys for m in k[0]])  # type: ignore[attr-defined]
-                weights = [w for k in keys for w in (k[1] if op == "basket" else [1.0] * len(k[0]))]  # type: ignore[attr-defined,arg-type]
-                return SegmentStep(op, _slots(out), members, starts, counts, np.array(weights, np.float64))
+            case "source":
+                columns = [series.index(k[2]) if k[0] is Field.EXTERNAL else k[2] for k in keys]  # type: ignore[arg-type]
+                return SourceStep(Reading(*part), _slots(out), _slots(columns))  # type: ignore[misc]
+            case "return":
+                rows: dict[object, list[int]] = defaultdict(list)
+                for row, (_, window, _) in enumerate(keys):
+                    rows[window].append(row)
+                bases = tuple(
+                    (Reading(Field.FIRST) if w is None else Reading(Field.BASE, w), _slots(r))  # type: ignore[arg-type]
+                    for w, r in rows.items()
+                )
+                return ReturnStep(Reading(part), _slots(out), _slots([k[2] for k in keys]), bases)  # type: ignore[arg-type]
+            case "segment":
+                starts = np.cumsum([0, *(len(k[1]) for k in keys)])[:-1]  # type: ignore[arg-type]
+                members = _slots([m for k in keys for m in k[1]])  # type: ignore[attr-defined]
+                weights = np.array([w for k in keys for w in k[2]], np.float64)  # type: ignore[attr-defined]
+                whole = np.add.reduceat(weights, starts)
+                return SegmentStep(str(part), _slots(out), members, starts.astype(np.int64), weights, whole)
+            case "set":
+                function, _ = part  # type: ignore[misc]
+                return SetStep(
+                    function, _slots(out), tuple(_slots(m) for m in zip(*(k[1:] for k in keys), strict=True))
+                )  # type: ignore[has-type]
             case "rank":
-                return RankStep(_slots(out), _slots(list(part)), _slots([k[1] for k in keys]))  # type: ignore[call-overload]
+                return RankStep(_slots(out), _slots(part), _slots([k[1] for k in keys]))  # type: ignore[arg-type]
             case "window":
                 function, resolution, samples = part  # type: ignore[misc]
-                source = _slots([k[3] for k in keys])
-                column = _slots([self._columns[resolution][int(s)] for s in source])  # type: ignore[has-type]
-                return WindowStep(function, resolution, samples, _slots(out), source, column)  # type: ignore[has-type]
+                sources, past = ([_slots(s) for s in zip(*(k[n] for k in keys), strict=True)] for n in (3, 4))  # type: ignore[call-overload]
+                columns = tuple(_slots([self.nodes.columns[resolution][int(s)] for s in slots]) for slots in past)  # type: ignore[has-type]
+                return WindowStep(function, resolution, samples, _slots(out), tuple(sources), tuple(past), columns)  # type: ignore[has-type]
             case _:
-                return Step(op, _slots(out), tuple(_slots(list(a)) for a in zip(*keys, strict=True)))
+                return Step(op, _slots(out), tuple(_slots(a) for a in zip(*keys, strict=True)))
 
 
-_NOWHERE: Final = Reach()
+def _part(node: tuple[object, ...]) -> object:
+    """What nodes of one operation must share to be computed together."""
+    match node:
+        case ("source", field, window, _):
+            return field, window
+        case ("return", field, _, _):
+            return field
+        case ("segment", op, *_):
+            return op
+        case ("set", op, members, *_):
+            return op, len(members)  # type: ignore[arg-type]
+        case ("rank", members, _):
+            return members
+        case ("window", op, resolution, samples, *_):
+            return op, resolution, samples
+        case _:
+            return None
+
+
+def _readings(step: AnyStep) -> tuple[Reading, ...]:
+    match step:
+        case SourceStep(reading=reading):
+            return (reading,)
+        case ReturnStep(price=price, bases=bases):
+            return (price, *(reading for reading, _ in bases))
+        case _:
+            return ()
 
 
 def _slots(numbers: Sequence[object]) -> Slots:
     return np.array(numbers, np.int64)
-
-
-def _inputs(op: str, key: tuple[object, ...]) -> Sequence[int]:
-    match op:
-        case "const" | "price" | "ret":
-            return ()
-        case "basket" | "share" | "rank":
-            return key[0]  # type: ignore[return-value]
-        case "window":
-            return key[3:]  # type: ignore[return-value]
-        case _:
-            return key  # type: ignore[return-value]
-
-
-def _expr(arg: object) -> Expr:
-    assert isinstance(arg, Literal | Negate | Arithmetic | Comparison | Logic | Not | Call | RecordRef)  # noqa: S101 - the checker's promise
-    return arg
-
-
-def _window(arg: object) -> Window:
-    assert isinstance(arg, Sessions | Clock | Word | Since)  # noqa: S101 - the checker's promise
-    return arg
-
-
-def _samples(window: Window) -> tuple[Resolution, int]:
-    match window:
-        case Sessions(count=count):
-            return "session", count
-        case Clock(ns=ns):
-            return "minute", max(1, -(-ns // MINUTE))
-        case _:
-            msg = f"a window function cannot sample over {window}"
-            raise ValueError(msg)
-
-
-@lru_cache(maxsize=1024)
-def _window_reach(window: object) -> Reach:
-    match window:
-        case Sessions(count=count):
-            return Reach(sessions=count)
-        case Clock(ns=ns):
-            return Reach(sessions=1, clock_ns=ns, shortest_clock_ns=ns)
-        case Word():
-            return Reach(sessions=WORD_SESSIONS[window])
-        case Since(date=date):
-            return Reach(since=date)
-        case _:
-            return Reach()

@@ -1,16 +1,16 @@
-"""What a plan is made of: steps on columns of slots, and how far back they look."""
+"""What a plan is made of: readings of a view, and steps on columns of slots."""
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
-from typing import Literal as Choice
 
 import numpy as np
 import numpy.typing as npt
 
-from rules.ast import Window
+from rules.ast import Clock, Window, Word
+from rules.reach import Resolution
 from rules.view import Requirements
 
 Slots = npt.NDArray[np.int64]
@@ -19,12 +19,51 @@ QUORUM: Final = 0.8
 """Share of a universe's members, or of a basket's weight, or of a window's samples, that must be known."""
 
 
-class First:
-    """The pseudo-window of a basket's index: since the first stored close."""
+class Field(Enum):
+    """What a view is asked for, of every instrument at once (of every external series, for the last)."""
+
+    PRICE = "price"
+    BID = "bid"
+    ASK = "ask"
+    AGE = "age"
+    BASE = "base"
+    FIRST = "first"
+    VOLUME = "volume"
+    RELATIVE_VOLUME = "relative volume"
+    EXTERNAL = "external"
 
 
-FIRST: Final = First()
-Resolution = Choice["session", "minute"]
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One question to a view: the field, and the window (a number of sessions for relative volume) where it has one."""
+
+    field: Field
+    window: Window | int | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the answer can change within a session; bases at a session's close cannot."""
+        base_of_day = self.field is Field.BASE and not isinstance(self.window, Clock) and self.window is not Word.OPEN
+        return not (base_of_day or self.field is Field.FIRST)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStep:
+    """``values[out] = reading[column]``: what a view says of instruments or external series."""
+
+    reading: Reading
+    out: Slots
+    column: Slots
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnStep:
+    """``price / base - 1`` for instruments; `bases` says which rows of the step start where."""
+
+    price: Reading
+    out: Slots
+    column: Slots
+    bases: tuple[tuple[Reading, Slots], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +76,30 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnStep:
-    """``price / base - 1`` for instruments; `windows` says which rows of the step start where."""
-
-    out: Slots
-    instrument: Slots
-    windows: tuple[tuple[Window | First, Slots], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class SegmentStep:
-    """A reduction over members: slots ``members[starts[i]:starts[i+1]]`` make ``out[i]``; `weights` for baskets."""
+    """A reduction over members: slots ``members[starts[i]:starts[i + 1]]`` make ``out[i]``.
 
-    op: Choice["basket", "share"]
+    `weights`: of a basket's members; those of a universe weigh 1 each. `whole` is their sum.
+    """
+
+    op: str
     out: Slots
     members: Slots
     starts: Slots
-    counts: Slots
     weights: npt.NDArray[np.float64]
+    whole: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SetStep:
+    """A function of the order within universes of one size: the slots ``members[i]`` make ``out[i]``.
+
+    `members`: (universes, size), one array for each expression that is looked at.
+    """
+
+    op: str
+    out: Slots
+    members: tuple[Slots, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,43 +113,22 @@ class RankStep:
 
 @dataclass(frozen=True, slots=True)
 class WindowStep:
-    """A function of an expression's past samples and its current value.
+    """A function of past samples and of current values: a name of :data:`rules.kernels.KERNELS`.
 
-    `column` is the input's column in the history.
+    `sources` are the slots whose current values it joins; `past` those whose samples it looks at, and `columns` their
+    columns in the history.
     """
 
-    op: Choice["mean", "zscore", "streak"]
+    op: str
     resolution: Resolution
     samples: int
     out: Slots
-    source: Slots
-    column: Slots
+    sources: tuple[Slots, ...]
+    past: tuple[Slots, ...]
+    columns: tuple[Slots, ...]
 
 
-AnyStep = Step | ReturnStep | SegmentStep | RankStep | WindowStep
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How far back a slot looks: sessions before the current one, trading time in ns, the earliest date."""
-
-    sessions: int = 0
-    clock_ns: int = 0
-    shortest_clock_ns: int = 0
-    since: dt.date | None = None
-
-    def join(self, other: Reach) -> Reach:
-        """The further of both."""
-        if other is self:  # so it is for most slots: those of a universe's members share theirs
-            return self
-        clocks = [c for c in (self.shortest_clock_ns, other.shortest_clock_ns) if c]
-        dates = [d for d in (self.since, other.since) if d]
-        return Reach(
-            max(self.sessions, other.sessions),
-            max(self.clock_ns, other.clock_ns),
-            min(clocks, default=0),
-            min(dates, default=None),
-        )
+AnyStep = SourceStep | ReturnStep | Step | SegmentStep | SetStep | RankStep | WindowStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +138,8 @@ class Plan:
     size: int
     constants: tuple[Slots, npt.NDArray[np.float64]]
     steps: tuple[AnyStep, ...]
+    readings: tuple[Reading, ...]
+    """What the steps ask a view for, each once."""
     requirements: Requirements
     history: dict[Resolution, Slots]
     """Slots whose past samples are kept, by resolution; a slot's place here is its column."""

@@ -53,7 +53,10 @@ CALENDAR = NineToFour()
 
 @dataclass(frozen=True)
 class Tables(View):
-    """`closes`: (sessions, instruments), oldest first, up to the session before the current one."""
+    """`closes`: (sessions, instruments), oldest first, up to the session before the current one.
+
+    `traded`: volumes, the same with the current session; `published`: (series, sessions), `quotes`: bids and asks now.
+    """
 
     instruments: tuple[str, ...]
     closes: Floats
@@ -61,6 +64,10 @@ class Tables(View):
     time: int
     revision: int = 0
     past_minutes: tuple[tuple[int, Floats], ...] = field(default=())
+    quotes: tuple[Floats, Floats] | None = None
+    traded: Floats | None = None
+    ages_now: Floats | None = None
+    published: Floats | None = None
 
     @property
     def now(self) -> int:
@@ -78,7 +85,30 @@ class Tables(View):
         return self.now_prices
 
     def ages(self) -> Floats:
-        return np.zeros(len(self.instruments))
+        return np.zeros(len(self.instruments)) if self.ages_now is None else self.ages_now
+
+    def bids(self) -> Floats:
+        return self._unknown() if self.quotes is None else self.quotes[0]
+
+    def asks(self) -> Floats:
+        return self._unknown() if self.quotes is None else self.quotes[1]
+
+    def volume(self, window: Window) -> Floats:
+        assert self.traded is not None
+        assert isinstance(window, Sessions)
+        return self._unknown() if window.count > len(self.traded) else self.traded[-window.count :].sum(axis=0)
+
+    def relative_volume(self, sessions: int) -> Floats:
+        assert self.traded is not None
+        before = self.traded[:-1][-sessions:]
+        return self.traded[-1] / before.mean(axis=0) if len(before) == sessions else self._unknown()
+
+    def external(self) -> Floats:
+        assert self.published is not None
+        return self.published[:, len(self.closes)]
+
+    def _unknown(self) -> Floats:
+        return np.full(len(self.instruments), np.nan)
 
     def price_times(self):
         return np.full(len(self.instruments), self.time)
@@ -95,8 +125,7 @@ class Tables(View):
                 return np.full(len(self.instruments), np.nan)
 
     def first(self) -> Floats:
-        oldest: Floats = self.closes[0]
-        return oldest
+        return self.closes[0] if len(self.closes) else self._unknown()
 
     def closed_sessions(self) -> int:
         return len(self.closes)
@@ -108,6 +137,8 @@ class Tables(View):
             now_prices=self.closes[-back],
             time=CALENDAR.at(self.session - back, 16),
             past_minutes=(),
+            quotes=None,
+            traded=None if self.traded is None else self.traded[: len(self.traded) - back],
         )
 
     def minute(self) -> int:
