@@ -16,6 +16,7 @@ import polars as pl
 from connectors.batch import Batch
 from monitor.calendar import MINUTE, TradingCalendar
 from monitor.ingest import CleanBatch, Cutter, TruthFilter
+from monitor.ingest.clean_batch import NO_SERIES
 from monitor.ingest.rejects import Rejects
 from monitor.state import MarketState
 from rules.engine import Engine
@@ -59,13 +60,15 @@ def intraday(bar_ns: int) -> Tempo:
 class Recording:
     """What happened: `batches` in order of time, and the official session closes that were found elsewhere.
 
-    `history`: ``ts`` (Date), ``symbol, open, close``. A close is seen once its session is over, and wins over what the
-    batches made of that session.
+    `history`: ``ts`` (Date), ``symbol, open, close``, perhaps ``volume``. A close is seen once its session is over, and
+    wins over what the batches made of that session. `series`: values of external series by publication
+    (:data:`connectors.batch.SERIES`), which is when they are seen.
     """
 
     batches: Iterable[Batch]
     stale_after_ns: int
     history: pl.DataFrame
+    series: pl.DataFrame = NO_SERIES
 
 
 class Playback:
@@ -76,11 +79,13 @@ class Playback:
             calendar, stale_after_ns=recording.stale_after_ns, sessions=needs.sessions, record_bars=False
         )
         self.state.needs(needs)
-        self._instruments = needs.instruments
+        self._needs = needs
         self._recording = recording
         self._truth = TruthFilter()
         if recording.history.height:
             self.state.import_sessions(recording.history)
+        if recording.series.height:
+            self.state.import_series(recording.series)
 
     @property
     def rejects(self) -> Rejects:
@@ -108,7 +113,7 @@ class Playback:
             yield self._view()
 
     def _view(self) -> View:
-        return self.state.view(self._instruments)
+        return self.state.view(self._needs.instruments, self._needs.series)
 
     def _pieces(self) -> Iterator[CleanBatch]:
         cutter = Cutter(hold_last=True)

@@ -159,7 +159,7 @@ class Market:
         for number in range(count):
             now = self._steps.ns(number)
             self.state.apply(self._batch(number, now), now)
-            yield self.state.view(self._needs.instruments)
+            yield self.state.view(self._needs.instruments, self._needs.series)
 
     def _batch(self, number: int, now: int) -> CleanBatch:
         inputs = self._inputs
