@@ -27,6 +27,8 @@ class Address:
     """Seconds after which a line is replaced, the new one first: less than the vendor gives it. None: no end."""
     pace: float = 0.0
     """Seconds between two messages to the vendor, at least."""
+    consents: bool = True
+    """Whether the vendor says that the sign-in or a subscription is good; where not, an open line is."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Parameters of the URL that are in no text, such as a key."""
 

@@ -142,6 +142,7 @@ class Supervisor:
         self._retiring: set[asyncio.Task[None]] = set()
         self._sending = asyncio.Lock()
         self._pace = self._sent_at = self._renew_after = 0.0
+        self._consents = True
         self._fruitless = 0
         self._restart = asyncio.Event()
         self._random = random.Random()
@@ -175,7 +176,7 @@ class Supervisor:
     async def _session(self) -> None:
         """One connection from opening to its end, which is always an :class:`_Ended`."""
         address = self._feed.address()
-        self._pace = address.pace
+        self._pace, self._consents = address.pace, address.consents
         try:
             self._connection = await self._connect(address)
         except Disconnected as error:
@@ -196,11 +197,13 @@ class Supervisor:
         self.health.offline.clear()
         self._record(None)
         await self._send(connection, self._feed.greeting())
+        if not self._consents and self.health.status is FeedStatus.CONNECTING:
+            self._status(FeedStatus.LIVE)
 
     async def _read(self, lifetime: float | None) -> None:
         """Frames to batches to the sink, until the line ends or has to be ended; a line of old age is replaced."""
         began = quiet_since = self._monotonic()
-        signed_in = renew = False
+        signed_in, renew = not self._consents, False
         fresh = asyncio.Event()
         while connection := self._connection:
             renew = renew or (lifetime is not None and self._monotonic() - began > lifetime)
@@ -233,7 +236,7 @@ class Supervisor:
                 self._retire(connection, fresh)
                 await self._begin(successor)
                 began = quiet_since = self._monotonic()
-                signed_in = renew = False
+                signed_in, renew = not self._consents, False
                 continue
             # A turn of the loop for the others; more while little comes, so that batches are worth their fixed cost.
             pause = 0.0 if connection.more else taken_at + self._settings.gather - self._monotonic()
