@@ -95,6 +95,8 @@ class Committer:
             await self._write(group)
             if isinstance(group, list):
                 self._on_done(group, clock.monotonic() - began)
+                for receipt in (receipt for result in group for receipt in result.receipts):
+                    receipt()
             async with self._changed:
                 for _ in range(len(group) if isinstance(group, list) else 1):
                     self._bytes -= _size(self._queue.popleft())

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import polars as pl
 
-from connectors.batch import Batch
+from connectors.batch import Batch, Receipt
 from monitor import clock, journal
 from monitor.ingest import CleanBatch, Cutter, TruthFilter
 from monitor.last_quotes import LastQuotes
@@ -47,6 +47,8 @@ class Result:
     rows: int = 0
     apply_seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    receipts: tuple[Receipt, ...] = ()
+    """To be called once this, and with it all before it, is durable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Pipeline:
         self._last_id = last_id or JournalId(0, 0)
         self._on_template_error = on_template_error
         self._pieces: deque[CleanBatch] = deque()
+        self._receipts: list[Receipt] = []
         self._feed = ""
         self._received_at = 0
         self._seen_at = 0
@@ -98,6 +101,7 @@ class Pipeline:
             self._feed = batches[0].feed if len({b.feed for b in batches}) == 1 else ""
         self._received_at = min((b.received_at for b in batches), default=self._received_at)
         self._seen_at = wall_ns
+        self._receipts += [receipt for batch in batches for receipt in batch.receipts]
         self._pieces.extend(self._cutter.cut(clean))
         return self._steps(wall_ns)
 
@@ -129,7 +133,13 @@ class Pipeline:
         return [self._step(CleanBatch(event_time=now), wall_ns)] if now > self.state.now else []
 
     def _steps(self, wall_ns: int) -> list[Result]:
-        return [self._step(self._pieces.popleft(), wall_ns) for _ in range(min(_AT_ONCE, len(self._pieces)))]
+        results = [self._step(self._pieces.popleft(), wall_ns) for _ in range(min(_AT_ONCE, len(self._pieces)))]
+        if not self._receipts or self._pieces or self._cutter.held:
+            return results
+        if not results:  # the filter refused it all: the receipts follow what was decided before
+            results = [self._result(journal.encode(CleanBatch(), self.state.now), Evaluation((), ()), wall_ns)]
+        receipts, self._receipts = tuple(self._receipts), []
+        return [*results[:-1], replace(results[-1], receipts=receipts)]
 
     def _step(self, piece: CleanBatch, wall_ns: int) -> Result:
         began = clock.monotonic()
