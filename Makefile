@@ -69,7 +69,7 @@ UV_LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 
 lock: $(DEV)  ## write the lock files again after a change of pyproject.toml
 	$(UV_LOCK) --group build --output-file requirements.lock
-	$(UV_LOCK) --group build --group dev --extra mqtt --constraint requirements.lock --output-file requirements-dev.lock
+	$(UV_LOCK) --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 lock-upgrade: UPGRADE := --upgrade
 lock-upgrade: lock  ## the same with the newest versions that pyproject.toml allows

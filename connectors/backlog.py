@@ -14,7 +14,8 @@ class Backlog:
     """Batches of all feeds between their connections and the one who takes them, on one event loop.
 
     Above half of `max_bytes` the quotes that wait are conflated: of each feed and instrument only the last is kept, and
-    the others are counted. Trades, bars and statuses are never dropped. Where that is not enough and more than
+    the others are counted. Trades, bars and statuses
+    are never dropped, and no quotes that have a receipt. Where that is not enough and more than
     `max_bytes` wait, :meth:`put` waits as well, so that the socket is no longer read and the vendor is held back.
 
     Args:
@@ -84,6 +85,9 @@ class Backlog:
         self._bytes = 0
         self._room.set()
         for batch in _by_feed(waiting):
+            if batch.receipts:  # its sender waits for all of it to be kept, and holds itself back
+                self._append(batch)
+                continue
             quotes = batch.quotes.unique("symbol", keep="last", maintain_order=True)
             self.conflated[batch.feed] += batch.quotes.height - quotes.height
             self._append(replace(batch, quotes=quotes))

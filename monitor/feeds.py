@@ -27,7 +27,7 @@ from monitor.data_files import DataFileError, batches, read
 from monitor.liveness import Liveness
 from monitor.metrics import FeedFigures
 from monitor.notify.values import utc
-from monitor.protocols import protocol
+from monitor.protocols import protocol, transport
 
 _HISTORY_SESSIONS: Final = 320
 _LONGEST: Final = 6000
@@ -71,13 +71,15 @@ class Connected:
         self._fixed = config.symbols
         self._backlog = backlog
         self._rows: Counter[str] = Counter()
+        feed = protocol(config, name)
         self._supervisor = Supervisor(
-            protocol(config, name),
+            feed,
             self._take,
             monotonic=clock.monotonic,
             now_ns=clock.wall_ns,
             expects_data=liveness.expects_data,
             recorder=Capture(config.capture, name) if config.capture else None,
+            connect=transport(config, feed),
         )
 
     async def _take(self, batch: Batch) -> None:
@@ -109,6 +111,8 @@ class Connected:
             rejected=dict(health.rejected),
         )
         trouble = "" if health.status is FeedStatus.LIVE else f"{health.status}: {health.last_error or 'no data yet'}"
+        if not trouble and health.offline:
+            trouble = f"offline: {', '.join(sorted(health.offline))}"
         details = {
             "name": self.name,
             "status": str(health.status),
@@ -122,6 +126,9 @@ class Connected:
             "conflated": figures.conflated,
             "reconnects": health.reconnects,
             "silences": health.silences,
+            "renewals": health.renewals,
+            "gaps": health.gaps,
+            "offline": sorted(health.offline),
             "last_error": health.last_error or None,
             "last_data_at": utc(health.last_data_at) if health.last_data_at else None,
         }

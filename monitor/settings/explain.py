@@ -54,7 +54,7 @@ _WHAT: Final[Mapping[str, str]] = {
 }
 
 _OURS: Final = frozenset(
-    {"duration", "store_url", "feed_url", "listen", "receiver_url", "empty_secret", "path", "calendar"}
+    {"duration", "store_url", "feed_url", "listen", "receiver_url", "empty_secret", "path", "calendar", "mqtt_mapping"}
 )
 """Errors whose text is our own."""
 
