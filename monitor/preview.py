@@ -161,7 +161,7 @@ def variants(rule: AlertRule, sweep: Sweep) -> Variants:
         raise PreviewError(_nothing_fits(rule, found))
     first = deciding(rule.when.expr)
     moved = next((m for m in fitting if first and m.watched == _written_out(first[0])), fitting[0])
-    cleared = ()
+    cleared: tuple[Moved, ...] = ()
     if rule.until is not None:
         cleared = tuple(m for m in _comparisons(rule.until.expr, rule.until.text) if m.watched == moved.watched)
     rules = tuple(_variant(rule, number, t.value, moved, cleared) for number, t in enumerate(sweep.thresholds))

@@ -12,11 +12,11 @@ from typing import Final
 
 import polars as pl
 
-from connectors.batch import QUOTES, TRADES
+from connectors.batch import QUOTES, SERIES, TRADES
 from monitor.backtest import SESSIONS, Tempo, intraday
 from monitor.calendar import CalendarError, TradingCalendar
 from monitor.ingest import CleanBatch
-from monitor.ingest.clean_batch import NO_QUOTES, NO_TRADES
+from monitor.ingest.clean_batch import NO_QUOTES, NO_SERIES, NO_TRADES
 from monitor.state import MarketState
 from rules.ast import Clock, Sessions
 from rules.testing import Day, Inputs, RuleTest, When
@@ -153,6 +153,8 @@ class Market:
         history = _history(inputs, steps.session, calendar)
         if history.height:
             self.state.import_sessions(history)
+        if inputs.past_series:
+            self.state.import_series(_past_series(inputs, steps.session, calendar))
 
     def views(self, count: int) -> Iterator[View]:
         """The market after each of the first `count` steps."""
@@ -179,9 +181,12 @@ class Market:
             "bid": list(bids.values()),
             "ask": [asks[symbol] for symbol in bids],
         }
+        values = _at(inputs.series, number)
+        series = {"ts": [now] * len(values), "series": list(values), "value": list(values.values())}
         return CleanBatch(
             quotes=_frame(quotes, QUOTES) if bids else NO_QUOTES,
             trades=_frame(trades, TRADES) if prices else NO_TRADES,
+            series=_frame(series, SERIES) if values else NO_SERIES,
             event_time=now,
         )
 
@@ -210,6 +215,17 @@ def _history(inputs: Inputs, session: int, calendar: TradingCalendar) -> pl.Data
         ]
     schema = {"ts": pl.Date, "symbol": pl.String, "close": pl.Float64, "volume": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _past_series(inputs: Inputs, session: int, calendar: TradingCalendar) -> pl.DataFrame:
+    """Earlier values of external series, each published at its session's close."""
+    rows = [
+        (calendar.close_ns(session - len(values) + i), name, value)
+        for name, values in inputs.past_series.items()
+        for i, value in enumerate(values)
+        if not math.isnan(value)
+    ]
+    return pl.DataFrame(rows, schema=SERIES, orient="row")
 
 
 def _session_of(day: Day, calendar: TradingCalendar, place: str) -> int:

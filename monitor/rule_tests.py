@@ -14,8 +14,7 @@ from typing import Any, Final
 
 from monitor.backtest import Backtest
 from monitor.calendar import TradingCalendar
-from monitor.notify.compose import compose, grounds, plain_evidence
-from monitor.notify.message import Notification
+from monitor.notify.compose import Notice, describe, grounds, plain_evidence
 from monitor.notify.values import shown, span
 from monitor.rule_test_market import MAX_STEPS, Market, PlanError, Steps
 from rules.instances import STATES, Code, labels
@@ -142,7 +141,7 @@ class _Track:
     type: str = ""
     ticks: list[tuple[int, str, float | None]] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
-    told: Notification | None = None
+    told: Notice | None = None
 
     def table(self) -> tuple[Tick, ...]:
         """The steps at which something changed, and the last ones."""
@@ -213,8 +212,7 @@ class _Run:
         for transition in transitions:
             track = self._track(transition.alert, transition.member)
             track.transitions.append(transition)
-            if messages := compose(transition, [""]):
-                track.told = messages[0]
+            track.told = describe(transition) or track.told
         for (alert, member), i in self._instances.items():
             value, kind = self._engine.value(i)
             track = self._track(alert, member)

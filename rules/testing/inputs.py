@@ -50,9 +50,13 @@ class InputReader:
         prices = self._given(test, "prices", self._prices, self._symbols)
         volumes = self._given(test, "volumes", self._volumes, self._symbols)
         self._refuse_volume_without_price(test, volumes, prices)
+        past_volumes = self._given(test, "volume_history", self._volumes, self._symbols)
+        for symbol in past_volumes.keys() - closes.keys():
+            message = f"`{symbol}` has volumes of earlier sessions and no closes"
+            self._reader.wrong(test.get("volume_history") or test, message, "give as many closes in `history`")
         return Inputs(
             closes=closes,
-            past_volumes=self._given(test, "volume_history", self._volumes, self._symbols),
+            past_volumes=past_volumes,
             past_series=past,
             prices=prices,
             volumes=volumes,
