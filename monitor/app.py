@@ -34,6 +34,7 @@ from monitor.notify.sender import Sender
 from monitor.pipeline import Pipeline, Routing
 from monitor.recovery import recover
 from monitor.rule_files import read_rules
+from monitor.seeded import Seeded
 from monitor.state import MarketState, PriceSource
 from monitor.store.base import Store, StoreError, StoreUnavailable
 from monitor.store.factory import open_store
@@ -221,6 +222,8 @@ def _feed(
     config: settings.FeedSettings, name: str, backlog: Backlog, liveness: Liveness, calendar: TradingCalendar
 ) -> Source:
     match config:
+        case settings.FinnhubFeed():
+            return Seeded(config, name, backlog, liveness)
         case settings.StreamFeed():
             return Connected(config, name, backlog, liveness)
         case settings.SimulatorFeed():

@@ -276,8 +276,6 @@ class ReplayFeed(Model):
 
 
 FeedSettings = (
-    (
-)
     AlpacaFeed
     | MassiveFeed
     | FinnhubFeed
