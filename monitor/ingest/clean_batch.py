@@ -26,7 +26,7 @@ class CleanBatch:
     """Market data that passed the truth filter, in arrival order within each kind; schemas of :mod:`connectors.batch`.
 
     `event_time` is at least the latest event time among its rows (a bar's is its end), UTC nanoseconds; 0 where there
-    are no rows.
+    are no rows. External series do not count: they come along, and are seen once their time has come.
     """
 
     quotes: pl.DataFrame = field(default_factory=lambda: NO_QUOTES)

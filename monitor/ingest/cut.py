@@ -3,6 +3,8 @@
 Evaluations are due at the end of every cell ``(k * grid, (k + 1) * grid]`` of event time that has data. A row belongs
 to the cell of the newest event time seen up to it, in arrival order, so a late row stays in the current cell and time
 never goes back. Across the kinds of one batch, whose order is not recorded, rows are taken in the order of event time.
+External series are not cut, and make no time pass: they go with the first piece, and the state shows each once its time
+has come.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
-from monitor.ingest.clean_batch import CleanBatch, event_times
+from monitor.ingest.clean_batch import NO_SERIES, CleanBatch, event_times
 
 INSTANT_NS: Final = 1_000_000
 """Event times less than this apart are one instant: a bar's last print and the next one's first, say."""
@@ -47,7 +50,18 @@ class Cutter:
         return self._held.rows if self._held else 0
 
     def cut(self, batches: Sequence[CleanBatch]) -> list[CleanBatch]:
-        """The pieces of `batches`, in order; a piece is to be evaluated at its `event_time`, which never falls."""
+        """The pieces of `batches`, in order; a piece is to be evaluated at its `event_time`, which never falls.
+
+        One of external series alone has none (0): it is evaluated at the time there is.
+        """
+        published = [batch.series for batch in batches if batch.series.height]
+        if not published:
+            return self._cut(batches)
+        pieces = self._cut([replace(batch, series=NO_SERIES) for batch in batches])
+        series = pl.concat(published)
+        return [replace(pieces[0], series=series), *pieces[1:]] if pieces else [CleanBatch(series=series)]
+
+    def _cut(self, batches: Sequence[CleanBatch]) -> list[CleanBatch]:
         waiting = [b for b in ([self._held] if self._held else []) + list(batches) if b.rows]
         if not waiting:
             return []

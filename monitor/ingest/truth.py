@@ -108,6 +108,10 @@ class TruthFilter:
         if bars := timely.get("bars"):
             codes = self._instruments.codes(bars.frame["symbol"])
             clean["bars"] = self._drop(feed, "bars", bars.frame, self._bars.judge(bars.frame, codes))
+        if batch.series.height:
+            # No watermark is moved, and none is too old or too new: what was published says nothing of the market's
+            # time, may be passed on late, and is only seen once its time has come.
+            clean["series"] = self._within_calendar(feed, "series", self._sound(feed, "series", batch.series))
         return _clean_batch(clean)
 
     def resume(self, feed: str, newest_ns: int) -> None:
@@ -124,7 +128,7 @@ class TruthFilter:
             self._quotes.learn(self._quote_columns(_as_arrived("quotes", clean.quotes)))
         if clean.trades.height:
             self._trades.learn(self._trade_columns(_as_arrived("trades", clean.trades)))
-        if feed is not None and clean.rows:
+        if feed is not None and clean.rows > clean.series.height:
             self._watermarks[feed] = max(self._watermarks.get(feed, clean.event_time), clean.event_time)
 
     def _sound(self, feed: str, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -141,12 +145,8 @@ class TruthFilter:
     def _timely(self, feed: str, kind: str, frame: pl.DataFrame, now: int | None, floor: int | None) -> _Timely | None:
         """The rows near enough to the present, moving the watermark; `floor` is where it stood before the batch."""
         settings = self._settings
+        frame = self._within_calendar(feed, kind, frame)
         times = event_times(kind, frame)
-        if len(times) and (int(times.min()) < settings.earliest_ns or int(times.max()) > settings.latest_ns):
-            before, after = times < settings.earliest_ns, times > settings.latest_ns
-            refused = before * np.uint8(number(Cause.LATE)) + after * np.uint8(number(Cause.FUTURE))
-            frame = self._drop(feed, kind, frame, refused)
-            times = times[~(before | after)]
         if now is not None and len(times) and int(times.max()) > now + settings.future_ns:
             early = times > now + settings.future_ns
             frame = self._drop(feed, kind, frame, early * np.uint8(number(Cause.FUTURE)))
@@ -165,6 +165,15 @@ class TruthFilter:
             times, keys = times[~late], keys[~late]
         self._watermarks[feed] = max(self._watermarks.get(feed, newest), newest)
         return _Timely(frame, times, keys) if len(times) else None
+
+    def _within_calendar(self, feed: str, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows of times that the calendar knows."""
+        settings, times = self._settings, event_times(kind, frame)
+        if not len(times) or (int(times.min()) >= settings.earliest_ns and int(times.max()) <= settings.latest_ns):
+            return frame
+        before, after = times < settings.earliest_ns, times > settings.latest_ns
+        refused = before * np.uint8(number(Cause.LATE)) + after * np.uint8(number(Cause.FUTURE))
+        return self._drop(feed, kind, frame, refused)
 
     def _drop(self, feed: str, kind: str, frame: pl.DataFrame, verdict: Verdict) -> pl.DataFrame:
         """Count and remove the rows that the verdict refuses."""
@@ -203,5 +212,5 @@ def _as_arrived(kind: str, frame: pl.DataFrame) -> _Timely:
 
 def _clean_batch(frames: dict[str, pl.DataFrame]) -> CleanBatch:
     filled = {kind: frame for kind, frame in frames.items() if frame.height}
-    newest = [int(event_times(kind, frame).max()) for kind, frame in filled.items()]
+    newest = [int(event_times(kind, frame).max()) for kind, frame in filled.items() if kind != "series"]
     return CleanBatch(**filled, event_time=max(newest, default=0))

@@ -29,8 +29,8 @@ def number(cause: Cause) -> int:
 
 
 def incomplete(kind: str, frame: pl.DataFrame) -> pl.Series | None:
-    """Which rows have no time or no symbol; None where all have both."""
-    columns = [c for c in ("ts", "end", "symbol") if c in frame.columns]
+    """Which rows have no time or no name; None where all have both."""
+    columns = [c for c in ("ts", "end", "symbol", "series") if c in frame.columns]
     if not any(frame[c].null_count() for c in columns):
         return None
     return frame.select(pl.any_horizontal(pl.col(columns).is_null()).alias(kind)).to_series()
@@ -86,10 +86,16 @@ def _bars(frame: pl.DataFrame) -> Verdict | None:
     return verdict if verdict.any() else None
 
 
+def _series(frame: pl.DataFrame) -> Verdict | None:
+    finite = np.isfinite(_numbers(frame, "value"))
+    return None if finite.all() else _verdict(len(finite), {Cause.NON_FINITE: ~finite})
+
+
 _SCREENS: Final[dict[str, Callable[[pl.DataFrame], Verdict | None]]] = {
     "quotes": _quotes,
     "trades": _trades,
     "bars": _bars,
+    "series": _series,
 }
 
 
