@@ -7,7 +7,7 @@ backtest makes the episodes that the daemon would have made on the same data.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -68,7 +68,7 @@ class Recording:
     batches: Iterable[Batch]
     stale_after_ns: int
     history: pl.DataFrame
-    series: pl.DataFrame = NO_SERIES
+    series: pl.DataFrame = field(default_factory=lambda: NO_SERIES)
 
 
 class Playback:
