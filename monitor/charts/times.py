@@ -91,8 +91,19 @@ class TimeAxis:
 
     def moment_text(self, ns: int) -> str:
         """A moment as it is written in a picture: a close by its date, another with its time."""
+        if self.by_session:
+            date = self._date(ns)
+            return f"{date.day} {date:%b %Y}"
         when = self._local(ns)
-        return f"{when.day} {when:%b %Y}" if self.by_session else f"{when.day} {when:%b %Y, %H:%M}"
+        return f"{when.day} {when:%b %Y, %H:%M}"
+
+    def date_text(self, ns: int) -> str:
+        """The date of the session that a moment is in: ``2026-01-23``."""
+        return self._date(ns).isoformat()
+
+    def _date(self, ns: int) -> dt.date:
+        date: dt.date = self._sessions.dates[int(self._ordinals(np.array([ns]))[0])].item()
+        return date
 
     def _local(self, ns: int) -> dt.datetime:
         return dt.datetime.fromtimestamp(ns // 1_000_000_000, dt.UTC).astimezone(self._zone)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from monitor.cli.evaluate import load_rule_files
 from monitor.cli.faults import Fault
@@ -14,10 +15,14 @@ from monitor.cli.many import ManyValuesCommand
 from monitor.cli.moments import local_text, read_end, read_start
 from monitor.cli.output import JSON, format_option, print_json, print_table, time_text, with_progress
 from monitor.cli.recorded import data_options, read_recorded, warn_of_refused
+from monitor.cli.written_files import check_writable, write_file
 
 if TYPE_CHECKING:
     from monitor.backtest import Backtest
     from monitor.calendar import TradingCalendar
+    from monitor.report.backtest_page import Heading
+    from monitor.report.episodes import RuleRecord
+    from monitor.report.watched import Watched
     from rules.transition import Transition
 
 
@@ -38,6 +43,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--from", "start", metavar="TIME", help="First time; what is earlier is history.")
 @click.option("--to", "end", metavar="TIME", help="Last time.")
+@click.option(
+    "--report", "report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html",
+    help="Write a page of every rule's chart and episodes.",
+)  # fmt: skip
 @format_option
 def backtest(  # noqa: PLR0913 - one a flag
     *,
@@ -49,17 +58,23 @@ def backtest(  # noqa: PLR0913 - one a flag
     bar: str | None,
     start: str | None,
     end: str | None,
+    report: Path | None,
     form: str,
 ) -> None:
     """Run the daemon's engine over history and print every transition of every alert.
 
     Daily files beside files of intraday bars are their history up to --from; from then on the last bar of a session
-    makes its close, as in the daemon. The table ends with how often each rule fired.
+    makes its close, as in the daemon. The table ends with how often each rule fired, and how early: the median number
+    of sessions from its firing to the furthest close of what it watches in the next 60, beside the same for any day.
     """
+    if report is not None:
+        check_writable(report, "--report", (".html", ".htm"))
     ruleset = load_rule_files(rules)
 
     from monitor.backtest import Backtest, Playback
     from monitor.calendar import CalendarError, TradingCalendar
+    from monitor.report.episodes import records
+    from monitor.report.watched import Watched
 
     try:
         trading = TradingCalendar(calendar)
@@ -72,13 +87,52 @@ def backtest(  # noqa: PLR0913 - one a flag
     playback = Playback(recorded.recording(needs.instruments, first, last), trading, needs)
     begun, ended = recorded.span()
     views = with_progress(playback.instants(first, last), max(first, begun), min(last, ended), form)
-    transitions = test.transitions(views)
-    if form == JSON:
-        for transition in transitions:
+    watched = Watched(test.engine, trading) if report or form != JSON else None
+    transitions = []
+    for transition in test.transitions(views):
+        if form == JSON:
             print_json(_record(transition))
-    else:
-        _print_tables(test, list(transitions), trading)
+        if watched is not None:
+            transitions.append(transition)
+    if watched is not None:
+        results = records(test, transitions, watched, trading)
+        if form != JSON:
+            _print_tables(transitions, results, trading)
+        if report is not None:
+            run = _heading(rules, [*data, *history], test)
+            _write(report, run, results, watched, trading)
     warn_of_refused(playback.rejects)
+
+
+def _heading(rules: Sequence[Path], data: Sequence[Path], test: Backtest) -> Heading:
+    """What was run, with the command as it was typed."""
+    import shlex
+    from importlib.metadata import version
+
+    from monitor.report.backtest_page import Heading
+
+    context = click.get_current_context()
+    words = []
+    for option in context.command.params:
+        if option.name and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            value = context.params[option.name]
+            words += [option.opts[0], *map(str, value if option.multiple else [value])]
+    return Heading(
+        rules=[path.name for path in rules],
+        data=[path.name for path in data],
+        command=shlex.join(["rotation", "backtest", *words]),
+        first=test.first,
+        last=test.last,
+        version=version("rotation-monitor"),
+    )
+
+
+def _write(
+    path: Path, heading: Heading, results: Sequence[RuleRecord], watched: Watched, calendar: TradingCalendar
+) -> None:
+    from monitor.report.backtest_page import page
+
+    write_file(path, page(heading, results, watched, calendar).encode())
 
 
 def _record(transition: Transition) -> dict[str, Any]:
@@ -101,9 +155,9 @@ def _record(transition: Transition) -> dict[str, Any]:
     }
 
 
-def _print_tables(test: Backtest, transitions: Sequence[Transition], calendar: TradingCalendar) -> None:
-    from monitor.backtest import summarise
-    from monitor.notify.values import shown, span
+def _print_tables(transitions: Sequence[Transition], results: Sequence[RuleRecord], calendar: TradingCalendar) -> None:
+    from monitor.notify.values import shown
+    from monitor.report.backtest_page import summary_row
 
     columns = ("time", "alert", "member", "from", "to", "value", "episode")
     rows = [
@@ -112,14 +166,7 @@ def _print_tables(test: Backtest, transitions: Sequence[Transition], calendar: T
     ]
     print_table(columns, rows, frozenset({"value"}))
     click.echo()
-
-    def lasted(ns: int) -> str:
-        """Trading time in its own days: 6 h 30 min of New York are one session."""
-        return span(ns) if ns < calendar.session_ns else f"{ns / calendar.session_ns:.1f} sessions"
-
-    summary = ("rule", "fired", "firing now", "trading time", "longest", "flaps", "a week")
-    lines = [
-        (s.alert, str(s.fired), str(s.open), lasted(s.total_ns), lasted(s.longest_ns), str(s.flaps), f"{s.weekly:.2f}")
-        for s in summarise(test, transitions, calendar)
-    ]
-    print_table(summary, lines, frozenset(summary[1:]))
+    summary = (
+        "rule", "fired", "firing now", "trading time", "longest", "flaps", "a week", "median lead", "any day",
+    )  # fmt: skip
+    print_table(summary, [summary_row(r, calendar) for r in results], frozenset(summary[1:]))

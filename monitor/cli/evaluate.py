@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,10 @@ from monitor.cli.many import ManyValuesCommand
 from monitor.cli.moments import local_text, read_end, read_moment, read_start, read_steps
 from monitor.cli.output import JSON, format_option, print_diagnostics, print_json, print_table, time_text, with_progress
 from monitor.cli.recorded import data_options, read_recorded, warn_of_refused
+from monitor.cli.written_files import check_writable, write_file
 
 if TYPE_CHECKING:
+    from monitor.report.expression import Compared
     from rules.ruleset import Formula, RuleSet
 
 
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
 @click.option("--from", "start", metavar="TIME", help="First time; what is earlier is history.")
 @click.option("--to", "end", metavar="TIME", help="Last time.")
 @click.option("--every", metavar="STEP", help="1d: session closes; 5m: clock time. Otherwise every close, or bar end.")
+@click.option(
+    "--plot", "plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Draw it, as .png or .svg, instead of a table.",
+)  # fmt: skip
 @format_option
 def evaluate(  # noqa: PLR0913 - one a flag
     *,
@@ -40,23 +47,31 @@ def evaluate(  # noqa: PLR0913 - one a flag
     start: str | None,
     end: str | None,
     every: str | None,
+    plot: Path | None,
     form: str,
 ) -> None:
     r"""Print the value of an expression over history.
 
     With --rules, aliases, baskets, universes and records of those files can be used in it. Daily files beside files of
-    intraday bars are their history, and say at what price each session closed.
+    intraday bars are their history, and say at what price each session closed. The picture of a condition shows what its
+    first comparison watches, the level, and when the whole condition held.
 
     \b
       rotation eval 'excess(IWM, SPY, 14d)' --data daily.parquet --from 2026-01-01
+      rotation eval 'excess(IWM, SPY, 14d) > 400bp' --data daily.parquet --from 2025-11-03 --plot lead.png
       rotation eval 'excess(IWM, SPY, 1d)' --data bars.parquet daily.parquet --at '2026-01-23 10:10 America/New_York'
     """
     if at and (start or end or every):
         raise Fault("--at is one moment: leave --from, --to and --every out")
+    if plot is not None:
+        if at:
+            raise Fault("--at is one moment: there is nothing to draw")
+        check_writable(plot, "--plot", (".png", ".svg"))
     formula = _formula(expression, rules)
 
     from monitor.backtest import Playback, Series
     from monitor.calendar import CalendarError, TradingCalendar
+    from monitor.report.expression import Compared
 
     try:
         trading = TradingCalendar(calendar)
@@ -67,7 +82,7 @@ def evaluate(  # noqa: PLR0913 - one a flag
     recorded = read_recorded(data, (), trading, label=label, bar=bar)
     if moment is not None:
         first = last = moment
-    series = Series(formula, trading)
+    series = Compared(formula, trading) if plot is not None else Series(formula, trading)
     recording = recorded.recording(series.requirements.instruments, first, last)
     playback = Playback(recording, trading, series.requirements)
     if moment is not None:
@@ -77,7 +92,11 @@ def evaluate(  # noqa: PLR0913 - one a flag
         begun, ended = max(first, begun), min(last, ended)
         views = playback.at(read_steps(every, trading, begun, ended)) if every else playback.instants(first, last)
         views = with_progress(views, begun, ended, form)
-    _print(series.values(views), formula, form)
+    values = series.values(views)
+    if isinstance(series, Compared) and plot is not None:
+        _draw(series, values, formula, form, plot, f"Data: {', '.join(p.name for p in data)}")
+    else:
+        _print(values, formula, form)
     warn_of_refused(playback.rejects)
 
 
@@ -120,6 +139,30 @@ def _print(values: Iterable[tuple[int, float]], formula: Formula, form: str) -> 
 
     rows = [(local_text(ts), shown(None if math.isnan(value) else value, kind)) for ts, value in values]
     print_table(("time", "value"), rows, frozenset({"value"}))
+
+
+def _draw(
+    series: Compared, values: Iterable[tuple[int, float]], formula: Formula, form: str, path: Path, note: str
+) -> None:
+    """Write the picture; the lines for programs are printed too, a table is not."""
+    from monitor.charts.lines import line_chart
+
+    if form == JSON:
+        _print(values, formula, form)
+    elif not any(True for _ in values):
+        click.echo("warning: there is no data in that time: the picture is empty", err=True)
+    else:
+        deque(values, maxlen=0)
+    svg = line_chart(series.chart(note))
+    if path.suffix.lower() == ".svg":
+        write_file(path, svg.encode())
+        return
+    from monitor.charts.raster import FontMissing, render
+
+    try:
+        write_file(path, render(svg))
+    except FontMissing as error:
+        raise Fault(str(error)) from None
 
 
 def _plain(value: float, kind: str) -> float | bool | None:

@@ -1,0 +1,1 @@
+"""Reports: what a backtest did, as one page that needs nothing else."""

@@ -1,0 +1,108 @@
+"""Line charts of what rules and expressions watch, with their thresholds and the times at which they held."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from monitor.calendar import Times, TradingCalendar
+from monitor.charts.lines import Band, Level, Line, LineChart, Moment
+from monitor.charts.times import TimeAxis
+from monitor.charts.values import Unit, level_text, unit_for
+from monitor.report.episodes import Episode
+from monitor.report.watched import Gauge, Limit, Watched
+from rules.view import Floats
+
+_WORDS: Final = {
+    ">": "above",
+    ">=": "at or above",
+    "<": "below",
+    "<=": "at or below",
+    "==": "at",
+    "!=": "away from",
+}
+
+
+def of_gauge(watched: Watched, gauge: Gauge, axis: TimeAxis, episodes: Sequence[Episode]) -> LineChart:
+    """What an instance watched, its thresholds, and its episodes shaded."""
+    values = watched.values(gauge)
+    unit = unit_for(gauge.kind, values)
+    levels = [
+        _level(watched.level(gauge, limit), limit, verb, unit, clears=verb == "clears")
+        for verb, limit in (("fires", gauge.fires), ("clears", gauge.clears))
+        if limit is not None
+    ]
+    last = int(axis.times[-1]) if len(axis.times) else 0
+    return LineChart(
+        title="",
+        subtitle=f"{gauge.name}: {gauge.text}" if gauge.name else gauge.text,
+        unit=unit,
+        axis=axis,
+        lines=[Line(gauge.name or gauge.rule.name, values)],
+        levels=levels,
+        bands=[Band(e.start, e.end or last) for e in episodes],
+        band_text="firing",
+    )
+
+
+def of_expression(
+    text: str, kind: str, times: Times, values: Floats, calendar: TradingCalendar, *, note: str = ""
+) -> LineChart:
+    """An expression's value over time: (n,) each."""
+    axis = TimeAxis(times, calendar)
+    return LineChart(text, unit_for(kind, values), axis, [Line(text, values)], note=note)
+
+
+def of_condition(
+    text: str,
+    watched: tuple[str, str, Floats],
+    comparison: tuple[Limit, Floats],
+    holds: Floats,
+    times: Times,
+    calendar: TradingCalendar,
+    *,
+    note: str = "",
+) -> LineChart:
+    """A condition: the side that is watched (its text, type and values), its level, and the times at which it holds.
+
+    `comparison`: the threshold and its values; `holds`: 1 true, 0 false, NaN unknown; all (n,). The newest time at
+    which the condition began to hold is marked.
+    """
+    name, kind, values = watched
+    limit, level = comparison
+    axis = TimeAxis(times, calendar)
+    unit = unit_for(kind, values)
+    begins, ends = _runs(holds)
+    return LineChart(
+        title=text,
+        subtitle=name,
+        unit=unit,
+        axis=axis,
+        lines=[Line(name, values)],
+        levels=[_level(level, limit, "holds", unit, clears=False)],
+        bands=[Band(int(times[a]), int(times[b])) for a, b in zip(begins, ends, strict=True)],
+        band_text="holds",
+        moments=[Moment(int(times[begins[-1]]), float(values[begins[-1]]), axis.moment_text(int(times[begins[-1]])))]
+        if begins
+        else [],
+        note=note,
+    )
+
+
+def _runs(holds: Floats) -> tuple[list[int], list[int]]:
+    """Where a condition begins to hold, and where it is next known not to, or was last known to hold."""
+    true = np.r_[False, holds == 1.0, False]
+    begins = np.flatnonzero(true[1:] & ~true[:-1])[: len(holds)]
+    afters = np.flatnonzero(~true[1:] & true[:-1])
+    ends = [int(a) if a < len(holds) and holds[a] == 0.0 else int(a) - 1 for a in afters]
+    return begins.tolist(), ends
+
+
+def _level(values: Floats, limit: Limit, verb: str, unit: Unit, *, clears: bool) -> Level:
+    """A threshold; one that moves is drawn as it moved."""
+    word = _WORDS[limit.op]
+    if limit.literal is not None:
+        return Level(float(limit.literal), f"{verb} {word} {level_text(float(limit.literal), unit)}", clears)
+    return Level(values, f"{verb} {word} this line", clears)
