@@ -211,7 +211,7 @@ def _value_ticks(chart: LineChart, frame: _Frame) -> list[str]:
 
 def _time_ticks(frame: _Frame, chart: LineChart, size: Size) -> list[str]:
     base = frame.bottom
-    parts, free, context_free = [], -1e9, -1e9
+    parts, free, context_free = [rule(frame.left, base, frame.right, base, "rc-axis")], -1e9, -1e9
     for tick in chart.axis.ticks(frame.width):
         x = frame.x(tick.position)
         parts.append(rule(x, base, x, base + 5, "rc-axis"))

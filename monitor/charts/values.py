@@ -13,6 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _MINUS: Final = "\N{MINUS SIGN}"
+_EMPTY: Final = 0.5
 _ROUND: Final = 1e-6
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _NANOSECONDS_PER_MINUTE: Final = 60e9
@@ -108,11 +109,14 @@ def value_axis(values: Floats, unit: Unit, *, count: int = 5, zero: bool = False
     if unit is Unit.COUNT:
         step = max(step, 1.0)
     pad = (high - low) * 0.04
-    first = math.floor((low if zero and low == 0 else low - pad) / step)
-    last = math.ceil((high if zero and high == 0 else high + pad) / step)
+    low, high = (low if zero and low == 0 else low - pad), (high if zero and high == 0 else high + pad)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    # An end whose last step would be more than half empty stops beyond the data, without a tick.
+    first += low / step - first > _EMPTY
+    last -= last - high / step > _EMPTY
     ticks = [i * step for i in range(first, last + 1)]
     decimals = next((d for d in range(12) if abs(step * 10**d - round(step * 10**d)) < _ROUND), 12)
-    low, high = ticks[0], ticks[-1]
+    low, high = min(low, ticks[0]), max(high, ticks[-1])
     return ValueAxis(low / scale, high / scale, tuple(t / scale for t in ticks), unit, decimals)
 
 

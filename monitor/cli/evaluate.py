@@ -53,8 +53,9 @@ def evaluate(  # noqa: PLR0913 - one a flag
     r"""Print the value of an expression over history.
 
     With --rules, aliases, baskets, universes and records of those files can be used in it. Daily files beside files of
-    intraday bars are their history, and say at what price each session closed. The picture of a condition shows what its
-    first comparison watches, the level, and when the whole condition held.
+    intraday bars are their history, and say at what price each session closed.
+
+    The picture of a condition shows what its first comparison watches, the level, and when the whole condition held.
 
     \b
       rotation eval 'excess(IWM, SPY, 14d)' --data daily.parquet --from 2026-01-01
