@@ -14,9 +14,9 @@ class Backlog:
     """Batches of all feeds between their connections and the one who takes them, on one event loop.
 
     Above half of `max_bytes` the quotes that wait are conflated: of each feed and instrument only the last is kept, and
-    the others are counted. Trades, bars and statuses
-    are never dropped, and no quotes that have a receipt. Where that is not enough and more than
-    `max_bytes` wait, :meth:`put` waits as well, so that the socket is no longer read and the vendor is held back.
+    the others are counted. Trades, bars and statuses are never dropped, and no quotes that have a receipt. Where that
+    is not enough and more than `max_bytes` wait, :meth:`put` waits as well, so that the socket is no longer read and
+    the vendor is held back.
 
     Args:
         max_bytes: Bound of what waits, as polars estimates the size of frames. One batch a feed may exceed it.
