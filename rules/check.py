@@ -61,6 +61,8 @@ from rules.syntax import (
 from rules.units import NUMERIC, UnitError, article, combined, compared
 
 IT_IS_NO_VALUE: Final = "`it` is an instrument, not a value: write price(it) or ret(it, 1d)"
+MAX_PROBLEMS: Final = 20
+"""Of one expression; one that has more is not understood from a longer list."""
 Argument = Expr | It | Asset | Universe | Window | Series
 _EXAMPLES: Final = {
     Type.RATIO: "> 4%",
@@ -102,7 +104,7 @@ def check(text: str, scope: Scope, *, it: Universe | None = None, condition: str
             size = f"{nodes} parts in {levels} levels; {MAX_NODES} and {MAX_LEVELS} are the most"
             checker.problems.append(ExpressionError(f"with its records written out this has {size}", tree.span))
     if checker.problems:
-        return Checked(None, tuple(checker.problems))
+        return Checked(None, tuple(checker.problems[:MAX_PROBLEMS]))
     return Checked(None if expr is None else Formula(text, expr))
 
 

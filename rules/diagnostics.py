@@ -103,7 +103,8 @@ def listed(words: Sequence[str], last: str = "or") -> str:
 def _excerpt(line: str, column: int) -> tuple[str, str]:
     """The part of a line around a column (from 0) with nothing in it that moves a terminal's cursor, and its caret."""
     start = max(0, column - WIDTH // 2) if len(line) > WIDTH else 0
-    part = "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in line[start:])
+    near = line[start : start + 2 * WIDTH]
+    part = "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in near)
     shown = part[:WIDTH].rstrip()
     before = ("..." if start else "") + part[: column - start]
     return ("..." if start else "") + shown, " " * sum(map(_cells, before)) + "^"

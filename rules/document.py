@@ -21,10 +21,15 @@ import yaml
 from rules.diagnostics import Diagnostic, Level
 from rules.scalars import offsets, plain_value
 
-MAX_BYTES: Final = 4_000_000
+MAX_BYTES: Final = 1_000_000
+"""A thousand rules are about 250,000."""
 MAX_DEPTH: Final = 32
-MAX_NODES: Final = 500_000
-"""Nodes of a document, each alias counted as what it repeats."""
+MAX_NODES: Final = 100_000
+"""Values of a document."""
+MAX_REPEATED: Final = 10_000
+"""Values that aliases repeat, each counted as often as it is repeated."""
+MAX_DOUBLE_KEYS: Final = 100
+"""Keys that stand twice, of which more are not told."""
 
 _NO_TEXT: Final = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """What YAML does not allow in a file: control characters, halves of pairs, a byte order mark in the middle."""
@@ -161,16 +166,20 @@ class Document:
 
     def line(self, number: int) -> str:
         """A line, counted from 1, without its end."""
-        start = self._line_starts[number - 1]
-        return (
-            self.text[start:].split("\n", 1)[0].rstrip("\r")
-            if number == len(self._line_starts)
-            else (self.text[start : self._line_starts[number] - 1].rstrip("\r"))
-        )
+        if (known := self._lines.get(number)) is None:
+            start = self._line_starts[number - 1]
+            end = len(self.text) if number == len(self._line_starts) else self._line_starts[number] - 1
+            known = self._lines[number] = self.text[start:end].rstrip("\r")
+        return known
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(place + 1 for place, character in enumerate(self.text) if character == "\n")]
+        return [0, *(match.end() for match in re.finditer("\n", self.text))]
+
+    @cached_property
+    def _lines(self) -> dict[int, str]:
+        """Lines that were shown: many diagnostics of one long line share it."""
+        return {}
 
 
 def load(source: str | Path, name: str = "") -> Document:
@@ -262,6 +271,7 @@ class _Composer:
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._documents = 0
         self._nodes = 0
+        self._repeated = 0
 
     def take(self, event: yaml.Event) -> None:
         """The parser's next event."""
@@ -304,9 +314,12 @@ class _Composer:
             self._give_up(at, "a key has to be a word", "a text that begins with { or [ is quoted")
         parent.children.append(node)
         parent.nodes += nodes
-        self._nodes += nodes if repeated else 1
+        self._nodes += 1
+        self._repeated += nodes if repeated else 0
         if self._nodes > MAX_NODES:
-            self._give_up(at, f"more than {MAX_NODES} values, counting what aliases repeat")
+            self._give_up(at, f"more than {MAX_NODES} values in one file", "make several files of it")
+        if self._repeated > MAX_REPEATED:
+            self._give_up(at, f"aliases repeat more than {MAX_REPEATED} values", "write what is meant, or name it")
 
     def _mapping(self, done: _Open) -> MappingNode:
         entries: dict[str, tuple[ScalarNode, Node]] = {}
@@ -314,9 +327,9 @@ class _Composer:
             assert isinstance(key, ScalarNode)  # noqa: S101 - looked at in _add
             if key.text in entries:
                 line, _ = self._document.place(entries[key.text][0].start)
-                self.problems.append(
-                    self._document.diagnostic(key.start, f"`{key.text}` stands here twice: first on line {line}")
-                )
+                if len(self.problems) < MAX_DOUBLE_KEYS:
+                    message = f"`{key.text}` stands here twice: first on line {line}"
+                    self.problems.append(self._document.diagnostic(key.start, message))
             else:
                 entries[key.text] = (key, value)
         return MappingNode(tuple(entries.values()), done.start)

@@ -16,6 +16,8 @@ from rules.templates import template_problems
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
+MAX_PROBLEMS: Final = 100
+"""Errors, and warnings, of one file that are told."""
 NEXT_OPEN: Final = "next_open"
 MAX_DURATION: Final = 366 * 24 * CLOCK_UNITS["h"]
 
@@ -31,11 +33,17 @@ class FieldReader:
 
     document: Document
     problems: list[Diagnostic] = field(default_factory=list)
+    _counts: dict[Level, int] = field(default_factory=dict)
 
     def wrong(self, node: Node | int, message: str, hint: str = "", level: Level = Level.ERROR) -> None:
         """Notes a fault."""
         index = node if isinstance(node, int) else node.start
-        self.problems.append(self.document.diagnostic(index, message, hint, level))
+        self._counts[level] = count = self._counts.get(level, 0) + 1
+        if count <= MAX_PROBLEMS:
+            self.problems.append(self.document.diagnostic(index, message, hint, level))
+        elif count == MAX_PROBLEMS + 1:
+            message = f"more than {MAX_PROBLEMS} {level}s in this file: the rest is not told"
+            self.problems.append(self.document.diagnostic(index, message, "", level))
 
     def wrong_inside(
         self, scalar: ScalarNode, offset: int, message: str, hint: str = "", level: Level = Level.ERROR
@@ -68,7 +76,11 @@ class FieldReader:
         """Notes keys that `what` does not have. `elsewhere`: hints for keys of other languages and places."""
         for key, _ in node.entries:
             if key.text not in known:
-                found = "" if key.text in elsewhere else did_you_mean(key.text, known)
+                found = (
+                    ""
+                    if key.text in elsewhere or self._counts.get(Level.ERROR, 0) >= MAX_PROBLEMS
+                    else did_you_mean(key.text, known)
+                )
                 hint = elsewhere.get(key.text, "" if found else f"{what} has {', '.join(known)}")
                 self.wrong(key, f"unknown key `{key.text}`{found}", hint)
 

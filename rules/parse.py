@@ -34,7 +34,7 @@ from rules.syntax import (
 )
 from rules.syntax_errors import explained
 
-MAX_LENGTH: Final = 10_000
+MAX_LENGTH: Final = 4_000
 MAX_DEPTH: Final = 100
 """Levels of nesting; ``a + b + c`` has two, since each sum is the left side of the next."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Final
 
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
@@ -37,6 +38,7 @@ def plain_value(text: str) -> str | int | float | bool | None:
     return math.nan if text in _NAN else text
 
 
+@lru_cache(maxsize=8)
 def offsets(value: str, raw: str, style: str) -> list[int]:
     """For each character of a scalar's value, where it stands in `raw`, its text in the file; one more for its end.
 
