@@ -19,6 +19,8 @@ _NUMBER_BITS: Final = 40
 _LAST_NUMBER: Final = 2**_NUMBER_BITS - 1
 _LAST_DAY: Final = 2**22 - 1
 """A number and its day together make an int64."""
+_MOST: Final = 100_000
+"""Instruments, several times those there are: with more, names are nonsense, and all are forgotten."""
 
 
 class Order(NamedTuple):
@@ -42,6 +44,8 @@ class Numbered:
         keys = (days.clip(0, _LAST_DAY) << _NUMBER_BITS) + np.asarray(numbers, dtype=np.int64).clip(0, _LAST_NUMBER)
         order = Order([], [])
         newest = self._newest
+        if len(newest) > _MOST:
+            newest.clear()
         known = newest.get
         for row, (symbol, key) in enumerate(zip(symbols, keys.tolist(), strict=True)):
             before = known(symbol, -1)
