@@ -62,13 +62,15 @@ class Recording:
 
     `history`: ``ts`` (Date), ``symbol, open, close``, perhaps ``volume``. A close is seen once its session is over, and
     wins over what the batches made of that session. `series`: values of external series by publication
-    (:data:`connectors.batch.SERIES`), which is when they are seen.
+    (:data:`connectors.batch.SERIES`), which is when they are seen. `moments`: the instants, UTC nanoseconds,
+    where there are no batches.
     """
 
     batches: Iterable[Batch]
     stale_after_ns: int
     history: pl.DataFrame
     series: pl.DataFrame = field(default_factory=lambda: NO_SERIES)
+    moments: Sequence[int] = ()
 
 
 class Playback:
@@ -94,6 +96,8 @@ class Playback:
 
     def instants(self, start: int, end: int) -> Iterator[View]:
         """The market after each instant from `start` to `end` (UTC nanoseconds) at which something happened."""
+        if self._recording.moments:
+            yield from self.at(moment for moment in self._recording.moments if start <= moment <= end)
         for piece in self._pieces():
             if piece.event_time > end:
                 return

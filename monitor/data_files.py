@@ -6,7 +6,7 @@ kind         columns                                                       rows
 bars         ``ts, symbol, close[, open, high, low, volume]``              prices above 0; one row a ts and symbol
 quotes       ``ts, symbol, bid, ask[, bid_size, ask_size]``                prices not negative; crossed ones are data
 trades       ``ts, symbol, price, size``                                   prices not negative
-series       ``ts, series, value``                                         finite values; one row a ts and series
+series       ``ts, series, value[, published]``                            finite values; a row a series, ts, published
 ============ ============================================================= ==========================================
 
 ``ts`` is a date (the row is a session, known at its close) or a time: with a zone, or UTC. Nothing is dropped: the
@@ -27,8 +27,9 @@ import polars as pl
 
 from connectors.batch import BARS, QUOTES, TIME, TRADES, Batch
 from monitor.calendar import TradingCalendar
-from monitor.ingest.clean_batch import NO_BARS, NO_QUOTES, NO_TRADES, event_times
+from monitor.ingest.clean_batch import NO_BARS, NO_QUOTES, NO_SERIES, NO_TRADES, event_times
 from monitor.ingest.cut import GRID_NS
+from monitor.series_files import publications
 
 Label = Literal["start", "end"]
 
@@ -53,9 +54,10 @@ class DataFile:
     """A file's content, every row, in the file's order.
 
     `frame` has the schema of :mod:`connectors.batch` for quotes, trades and bars of a length. With `sessions`, ``ts``
-    is a Date and there is no ``end``: ``ts, symbol, open, high, low, close, volume``. Series are ``ts, series, value``,
-    ts a Date with `sessions` and a time otherwise. Where bars lack a column, open is the close, high and low the higher
-    and the lower of the two, volume null. `bar_ns`: the length of the bars, None where they are sessions. `notes`: how
+    is a Date and there is no ``end``: ``ts, symbol, open, high, low, close, volume``. Series are ``ts, series, value``
+    and, where the file has it, ``published``, all Dates or times; :func:`published` says when they were known. Where
+    bars lack a column, open is the close, high and low the higher and the lower of the two, volume null. `bar_ns`: the
+    length of the bars, None where they are sessions. `notes`: how
     the file was understood, where a user might not expect it, a line each.
     """
 
@@ -76,11 +78,12 @@ _NEEDED: Final[Mapping[Kind, tuple[str, ...]]] = {
 """In the order in which they are tried."""
 
 _OPTIONAL: Final[Mapping[Kind, tuple[str, ...]]] = {
-    Kind.SERIES: (),
+    Kind.SERIES: ("published",),
     Kind.BARS: ("open", "high", "low", "volume"),
     Kind.QUOTES: ("bid_size", "ask_size"),
     Kind.TRADES: (),
 }
+_MOMENTS: Final = ("ts", "published")
 _AMOUNTS: Final = frozenset({"volume", "bid_size", "ask_size", "size"})
 """Numbers that may be missing in a row."""
 
@@ -108,14 +111,15 @@ def read(path: Path | str, label: Label = "start", bar_ns: int | None = None) ->
     raw = raw.select(wanted)
     if not raw.height:
         raise DataFileError(f"{path}: no rows")
-    times = _times(path, raw["ts"])
+    times, taken = _times_or_dates(path, kind, raw["ts"])
     dated = times.dtype == pl.Date
-    if not dated and kind in {Kind.BARS, Kind.SERIES} and _only_midnights(raw["ts"], times):
-        times, dated = times.dt.date(), True
-        notes.append(f"{path.name}: every time is midnight, without a zone: taken as dates")
+    notes += taken
     if dated and kind in {Kind.QUOTES, Kind.TRADES}:
         raise DataFileError(f"{path}: ts is a date: {kind} need a time")
-    frame = raw.select(times.alias("ts"), *(_typed(raw[c]) for c in wanted if c != "ts"))
+    frame = raw.select(times.alias("ts"), *(_typed(raw[c]) for c in wanted if c not in _MOMENTS))
+    if "published" in wanted:
+        published, taken = _times_or_dates(path, kind, raw["published"])
+        frame, notes = frame.with_columns(published=published), notes + taken
     _refuse_bad_rows(path, kind, raw, frame)
     if kind is Kind.SERIES:
         return DataFile(path, kind, frame, sessions=dated, notes=tuple(notes))
@@ -130,6 +134,18 @@ def read(path: Path | str, label: Label = "start", bar_ns: int | None = None) ->
     return DataFile(path, kind, frame, bar_ns=length, notes=tuple(notes))
 
 
+def published(file: DataFile, calendar: TradingCalendar) -> pl.DataFrame:
+    """The values of a file of series as they became known: see :mod:`monitor.series_files`.
+
+    Raises:
+        DataFileError: a date is after the calendar's end.
+    """
+    try:
+        return publications(file.frame, calendar)
+    except ValueError as error:
+        raise DataFileError(f"{file.path}: {error}") from error
+
+
 def batches(
     files: Sequence[DataFile],
     calendar: TradingCalendar,
@@ -141,12 +157,12 @@ def batches(
 
     One batch for each end of bars and close of sessions, and for quotes and trades one for each cell ``(k * grid,
     (k + 1) * grid]`` that has any, at the last of them. Only event times from `start_ns` to `end_ns`, both included,
-    are played. Series are no part of it: they are known when they are published, and are no market data.
+    are played. Series are played when their values became known.
 
     Raises:
         DataFileError: a date is no session of the calendar.
     """
-    reels = [_Reel.of(file, calendar).between(start_ns, end_ns) for file in files if file.kind is not Kind.SERIES]
+    reels = [_Reel.of(file, calendar).between(start_ns, end_ns) for file in files]
     return _play(reels, _due(reels, grid_ns))
 
 
@@ -173,6 +189,15 @@ def _kind(path: Path, columns: list[str]) -> Kind:
     raise DataFileError(f"{path}: columns {', '.join(columns)} are none of: {forms}")
 
 
+def _times_or_dates(path: Path, kind: Kind, raw: pl.Series) -> tuple[pl.Series, list[str]]:
+    """A column of times, or of dates; and what there is to say of it."""
+    times = _times(path, raw)
+    if times.dtype == pl.Date or kind not in {Kind.BARS, Kind.SERIES} or not _only_midnights(raw, times):
+        return times, []
+    what = "every time" if raw.name == "ts" else f"every {raw.name}"
+    return times.dt.date(), [f"{path.name}: {what} is midnight, without a zone: taken as dates"]
+
+
 def _times(path: Path, raw: pl.Series) -> pl.Series:
     """Dates, or UTC nanoseconds; null where a text is neither."""
     if raw.dtype == pl.Date:
@@ -180,7 +205,7 @@ def _times(path: Path, raw: pl.Series) -> pl.Series:
     if isinstance(raw.dtype, pl.Datetime):
         return (raw.dt.convert_time_zone("UTC") if raw.dtype.time_zone else raw.dt.replace_time_zone("UTC")).cast(TIME)
     if raw.dtype != pl.String:
-        raise DataFileError(f"{path}: ts is {raw.dtype}: a date, a time, or a text of one is needed")
+        raise DataFileError(f"{path}: {raw.name} is {raw.dtype}: a date, a time, or a text of one is needed")
     text = raw.str.strip_chars()
     first = text.drop_nulls().head(1)
     if len(first) and first.str.contains(_DATE).all():
@@ -219,7 +244,7 @@ def _refuse_bad_rows(path: Path, kind: Kind, raw: pl.DataFrame, frame: pl.DataFr
     faults: list[tuple[str, str, pl.Series]] = []
     for name in frame.columns:
         column = frame[name]
-        if name == "ts":
+        if name in _MOMENTS:
             faults.append((name, "is no date or time", column.is_null()))
         elif name in {"symbol", "series"}:
             faults.append((name, "is empty", (column == "").fill_null(value=True)))
@@ -230,7 +255,8 @@ def _refuse_bad_rows(path: Path, kind: Kind, raw: pl.DataFrame, frame: pl.DataFr
             elif kind is not Kind.SERIES:
                 faults.append((name, "is negative", (column < 0).fill_null(value=False)))
     if kind in {Kind.BARS, Kind.SERIES}:
-        again = ~frame.select(pl.struct("ts", frame.columns[1]).is_first_distinct()).to_series()
+        key = [c for c in (frame.columns[1], *_MOMENTS) if c in frame.columns]
+        again = ~frame.select(pl.struct(key).is_first_distinct()).to_series()
         faults.append(("ts", f"stands in an earlier row with the same {frame.columns[1]}", again))
     bad = pl.select(pl.any_horizontal([mask for _, _, mask in faults])).to_series()
     if not bad.any():
@@ -294,7 +320,10 @@ class _Reel:
 
     @staticmethod
     def of(file: DataFile, calendar: TradingCalendar) -> _Reel:
-        frame = _sessions_as_bars(file, calendar) if file.sessions else file.frame
+        if file.kind is Kind.SERIES:
+            frame = published(file, calendar)
+        else:
+            frame = _sessions_as_bars(file, calendar) if file.sessions else file.frame
         times = event_times(file.kind, frame)
         if len(times) > 1 and (times[1:] < times[:-1]).any():
             order = np.argsort(times, kind="stable")
@@ -340,7 +369,12 @@ def _last_of_cells(times: npt.NDArray[np.int64], grid_ns: int) -> npt.NDArray[np
     return times[last]
 
 
-_WITHOUT: Final = ((Kind.QUOTES, NO_QUOTES), (Kind.TRADES, NO_TRADES), (Kind.BARS, NO_BARS))
+_WITHOUT: Final = (
+    (Kind.QUOTES, NO_QUOTES),
+    (Kind.TRADES, NO_TRADES),
+    (Kind.BARS, NO_BARS),
+    (Kind.SERIES, NO_SERIES),
+)
 
 
 def _play(reels: Sequence[_Reel], due: npt.NDArray[np.int64]) -> Iterator[tuple[int, Batch]]:
@@ -354,5 +388,5 @@ def _play(reels: Sequence[_Reel], due: npt.NDArray[np.int64]) -> Iterator[tuple[
                 frames.setdefault(reel.kind, []).append(reel.frame[first : taken[number]])
         event_time = int(time)
         rows = {kind: parts[0] if len(parts) == 1 else pl.concat(parts) for kind, parts in frames.items()}
-        quotes, trades, bars = (rows.get(kind, none) for kind, none in _WITHOUT)
-        yield event_time, Batch("data", event_time, quotes, trades, bars)
+        quotes, trades, bars, series = (rows.get(kind, none) for kind, none in _WITHOUT)
+        yield event_time, Batch("data", event_time, quotes, trades, bars, series=series)

@@ -20,7 +20,7 @@ import polars as pl
 from monitor import journal
 from monitor.ingest import TruthFilter
 from monitor.pipeline import CHUNK_NAME, FEED, decode_record
-from monitor.state import MINUTE_COLUMNS, SESSION_BARS, SESSION_COLUMNS, MarketState
+from monitor.state import MINUTE_COLUMNS, SESSION_BARS, SESSION_COLUMNS, MarketState, by_minute
 from monitor.store.base import BarChunk, JournalId, Store
 from rules.transition import InstanceRecord
 from rules.view import Requirements
@@ -28,7 +28,8 @@ from rules.view import Requirements
 _SECOND: Final = 1_000_000_000
 _AHEAD: Final = 2
 """Chunks read at a time: unpacking them is the larger part, and polars does it outside of the interpreter's lock."""
-_SESSIONS: Final = pl.Schema({name: SESSION_BARS[name] for name in SESSION_COLUMNS})
+STORED_SERIES: Final = "series"
+"""What the store calls the chunks of external series: one a series, named as it is."""
 _FEWEST: Final = 260
 _SPARE: Final = 5
 """Sessions: what is kept even if no rule asks, and what is loaded beyond what is asked for."""
@@ -49,16 +50,19 @@ async def recover(
     truth: TruthFilter,
     requirements: Requirements,
     history: Sequence[pl.DataFrame],
+    series: Sequence[pl.DataFrame] = (),
 ) -> Recovered:
     """Fill an empty state with what `requirements` look back to, and an empty filter with what it last let through.
 
     `history`: session closes of the configuration's files, oldest first. They are the official ones and win over what
-    the monitor saw itself.
+    the monitor saw itself. `series`: external series of such files; they win over those in the store.
     """
     checkpoint = await store.load_checkpoint()
     frames = {name: read_frame(data) for name, data in checkpoint.frames.items()} if checkpoint else {}
     sessions = await load_sessions(store, requirements)
     minutes = await _minutes(store, state, frames, requirements)
+    for frame in [*await load_series(store, requirements), *series]:
+        state.external.include(frame)
     state.restore(frames, minutes, [*sessions, *history])
     entries = 0
     async for entry in store.journal(checkpoint.covers if checkpoint else None):
@@ -74,16 +78,19 @@ async def _minutes(
     store: Store, state: MarketState, frames: Mapping[str, pl.DataFrame], requirements: Requirements
 ) -> Iterator[pl.DataFrame]:
     """The minute bars that clock windows look back to, oldest first; read as they are asked for."""
-    if not (frames and requirements.clock_ns):
+    volumes = by_minute(requirements)
+    if not (frames and (requirements.clock_ns or volumes)):
         return iter(())
     names = await store.bar_chunks("1m")
     calendar, until = state.calendar, frames["state"]["minute_end"][0]
     if until:
         oldest = calendar.minute_end(max(0, calendar.minute_at(until) - state.kept_minutes))
+        if volumes:
+            oldest = min(oldest, state.oldest_volume_close(until))
         since = dt.datetime.fromtimestamp(oldest // _SECOND, dt.UTC).strftime(CHUNK_NAME)
         # A chunk is named by its first minute: the one before may reach into what is needed.
         names = names[max(0, bisect_left(names, since) - 1) :]
-    return _read_ahead(await store.load_bars("1m", names), MINUTE_COLUMNS)
+    return _read_ahead(await store.load_bars("1m", names), MINUTE_COLUMNS + (("volume",) if volumes else ()))
 
 
 def _read_ahead(chunks: Sequence[BarChunk], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -103,14 +110,24 @@ async def load_sessions(store: Store, requirements: Requirements) -> list[pl.Dat
     names = _needed(await store.bar_chunks("1d"), requirements)
     chunks = await store.load_bars("1d", names)
     # At once: taken in one after the other, 250 sessions of 10,000 instruments take three times as long.
-    frames = [frame.cast(_SESSIONS) for frame in _read_ahead(chunks, SESSION_COLUMNS)]
+    columns = SESSION_COLUMNS + (("volume",) if requirements.volume_sessions or requirements.profile_sessions else ())
+    schema = pl.Schema({name: SESSION_BARS[name] for name in columns})
+    frames = [frame.cast(schema) for frame in _read_ahead(chunks, columns)]
     return [pl.concat(frames)] if frames else []
+
+
+async def load_series(store: Store, requirements: Requirements) -> list[pl.DataFrame]:
+    """What was imported of the external series that rules look at."""
+    if not requirements.series:
+        return []
+    return [read_frame(chunk.data) for chunk in await store.load_bars(STORED_SERIES, list(requirements.series))]
 
 
 def _needed(names: list[str], requirements: Requirements) -> list[str]:
     """The session chunks, named by date, that the rules look back to, and a few more."""
     since = requirements.since.isoformat() if requirements.since else None
-    first = max(0, len(names) - max(requirements.sessions, _FEWEST) - _SPARE)
+    volumes = max(requirements.volume_sessions, requirements.profile_sessions)
+    first = max(0, len(names) - max(requirements.sessions + volumes, _FEWEST) - _SPARE)
     return [name for place, name in enumerate(names) if place >= first or (since and name >= since)]
 
 

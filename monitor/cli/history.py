@@ -13,15 +13,19 @@ from monitor.cli.faults import Exit, Fault
 from monitor.cli.output import JSON, format_option, print_json, print_table
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    import polars as pl
+
     from monitor.settings import Settings
     from monitor.store.base import Store
 
 Answer = TypeVar("Answer")
 
 
-@click.group(short_help="Session bars in the store.")
+@click.group(short_help="Session bars and external series in the store.")
 def history() -> None:
-    """Session bars in the store: what windows such as 20d or ytd look back to."""
+    """Session bars in the store, what windows such as 20d or ytd look back to, and external series."""
 
 
 @history.command("import")
@@ -30,42 +34,67 @@ def history() -> None:
 def import_files(files: Sequence[Path], config: Path | None) -> None:
     """Read session bars from Parquet or CSV files into the store; a stored row of the same symbol and day is replaced.
 
-    Columns: ts (a date), symbol, close; optionally open, high, low, volume. A file that cannot be read whole changes
-    nothing. With the embedded store, stop the monitor first.
+    Columns: ts (a date), symbol, close; optionally open, high, low, volume. Or external series: ts, series, value; and
+    published, where a value came out later than ts: a date is known from its session's close. A file that cannot be
+    read whole changes nothing. With the embedded store, stop the monitor first.
     """
     import asyncio
 
     from monitor.calendar import TradingCalendar
-    from monitor.cli.recorded import read_sessions
-    from monitor.cli.stored_bars import add_sessions
+    from monitor.cli.recorded import read_history
+    from monitor.cli.stored_bars import add_series, add_sessions
 
     settings = settings_of(find_config(config))
-    bars = read_sessions(files, TradingCalendar(settings.calendar))
-    days = asyncio.run(_with_store(settings, lambda store: add_sessions(store, bars)))
-    symbols, first, last = bars["symbol"].n_unique(), bars["ts"].min(), bars["ts"].max()
-    click.echo(f"{bars.height} closes of {symbols} symbols in {days} sessions, {first!s} to {last!s}")
+    bars, series = read_history(files, TradingCalendar(settings.calendar))
+
+    async def add(store: Store) -> tuple[int, int]:
+        return await add_sessions(store, bars), await add_series(store, series)
+
+    days, names = asyncio.run(_with_store(settings, add))
+    if bars.height:
+        symbols, first, last = bars["symbol"].n_unique(), bars["ts"].min(), bars["ts"].max()
+        click.echo(f"{bars.height} closes of {symbols} symbols in {days} sessions, {first!s} to {last!s}")
+    if series.height:
+        click.echo(f"{series.height} values of {names} series, {_day(series['ts'][0])} to {_day(series['ts'][-1])}")
 
 
 @history.command()
 @config_option
 @format_option
 def show(config: Path | None, form: str) -> None:
-    """Which symbols have session bars in the store, from when to when, and how many sessions are missing between."""
+    """Which symbols have session bars in the store, from when to when, and how many sessions are missing between.
+
+    And which external series are there, by when their values were published.
+    """
     import asyncio
 
     from monitor.calendar import TradingCalendar
-    from monitor.cli.stored_bars import stored_sessions
+    from monitor.cli.stored_bars import stored_series, stored_sessions
 
     settings = settings_of(find_config(config))
     calendar = TradingCalendar(settings.calendar)
-    summary = asyncio.run(_with_store(settings, lambda store: stored_sessions(store, calendar)))
+
+    async def look(store: Store) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return await stored_sessions(store, calendar), await stored_series(store)
+
+    summary, series = asyncio.run(_with_store(settings, look))
     columns = ("symbol", "from", "to", "sessions", "missing")
     rows = [dict(zip(columns, row, strict=True)) for row in summary.rows()]
     if form == JSON:
         for row in rows:
             print_json(row | {"from": str(row["from"]), "to": str(row["to"])})
-    else:
-        print_table(columns, [[str(row[name]) for name in columns] for row in rows], frozenset(columns[3:]))
+        for name, first, last, count in series.rows():
+            print_json({"series": name, "from": _day(first), "to": _day(last), "values": count})
+        return
+    print_table(columns, [[str(row[name]) for name in columns] for row in rows], frozenset(columns[3:]))
+    if series.height:
+        click.echo()
+        lines = [[name, _day(first), _day(last), str(count)] for name, first, last, count in series.rows()]
+        print_table(("series", "from", "to", "values"), lines, frozenset({"values"}))
+
+
+def _day(moment: dt.datetime) -> str:
+    return moment.date().isoformat()
 
 
 async def _with_store(settings: Settings, work: Callable[[Store], Awaitable[Answer]]) -> Answer:

@@ -31,7 +31,7 @@ def data_options(command: Command) -> Command:
         click.option("--calendar", default="XNYS", show_default=True, help="Exchange whose sessions count."),
         click.option(
             "--data", "data", multiple=True, required=True, type=click.Path(path_type=Path), metavar="FILE...",
-            help="Parquet or CSV: bars (ts, symbol, close, ...), quotes or trades.",
+            help="Parquet or CSV: bars (ts, symbol, close, ...), quotes, trades or series (ts, series, value).",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -43,16 +43,20 @@ class Recorded:
     """What data files hold.
 
     `played`: the files that are played, and `tempo` theirs; session bars are where there is nothing finer. `closes`:
-    the session closes of the others, ``ts`` Date, ``symbol, open, close``.
+    the session closes of the others, ``ts`` Date, ``symbol, open, close, volume``. `series`: external series, as they
+    were published; where there is nothing else, that is what happens.
     """
 
     played: Sequence[DataFile]
     tempo: Tempo
     closes: pl.DataFrame
     calendar: TradingCalendar
+    series: pl.DataFrame
 
-    def recording(self, instruments: Sequence[str], first: int, last: int) -> Recording:
+    def recording(self, instruments: Sequence[str], first: int, last: int, series: Sequence[str] = ()) -> Recording:
         """The recording of some instruments up to `last`; what is before `first` need not be evaluated.
+
+        `series` are those that are needed, to warn of one that is not there; every one is in the recording.
 
         Raises:
             Fault: A date is no session, or there is none of the instruments.
@@ -64,24 +68,26 @@ class Recorded:
 
         wanted = pl.col("symbol").is_in(sorted(instruments)) if instruments else pl.lit(True)
         files = [replace(f, frame=frame) for f in self.played if (frame := f.frame.filter(wanted)).height]
-        self._warn_of_missing(instruments, files)
+        self._warn_of_missing(instruments, files, series)
         history, start = self.closes.filter(wanted), None
-        if all(f.sessions for f in files):
+        if files and all(f.sessions for f in files):
             start = first
             session = self.calendar.date(self.calendar.session_at(first)) if first else None
             earlier = [f.frame.filter(pl.col("ts") < session).select(history.columns) for f in files if session]
             history = pl.concat([history, *earlier])
         played = (batch for _, batch in batches(files, self.calendar, start, last))
-        return Recording(played, self.tempo.stale_after_ns, history)
+        moments = () if self.played else tuple(self.series["ts"].unique().sort().to_physical().to_list())
+        return Recording(played, self.tempo.stale_after_ns, history, self.series, moments)
 
     def span(self) -> tuple[int, int]:
         """Event time of the first and last row that is played, UTC nanoseconds."""
-        times = [_times(f, self.calendar) for f in self.played]
+        times = [_times(f, self.calendar) for f in self.played] or [self.series["ts"].to_physical()]
         return min(int(t.to_numpy().min()) for t in times), max(int(t.to_numpy().max()) for t in times)
 
-    def _warn_of_missing(self, instruments: Iterable[str], played: Sequence[DataFile]) -> None:
+    def _warn_of_missing(self, instruments: Iterable[str], played: Sequence[DataFile], series: Iterable[str]) -> None:
         present = {s for frame in (self.closes, *(f.frame for f in played)) for s in frame["symbol"].unique().to_list()}
         absent = sorted(set(instruments) - present)
+        absent += [f"the series {s}" for s in sorted(set(series) - set(self.series["series"].unique().to_list()))]
         if absent:
             click.echo(f"warning: no data of {', '.join(absent)}: what needs them is unknown", err=True)
 
@@ -104,8 +110,8 @@ def read_recorded(
     """
     from monitor.backtest import SESSIONS, intraday
 
-    files = [_read(path, label, bar) for path in data]
-    past = [_read(path, label, bar) for path in history]
+    files, series = _without_series([_read(path, label, bar) for path in data], calendar)
+    past, earlier = _without_series([_read(path, label, bar) for path in history], calendar)
     if wrong := next((f for f in past if not f.sessions), None):
         raise Fault(f"{wrong.path}: history is session bars, with a date as ts")
     daily, fine = [f for f in files if f.sessions], [f for f in files if not f.sessions]
@@ -115,28 +121,52 @@ def read_recorded(
     played = fine or daily
     closes = _closes([*past, *daily] if fine else past, calendar)
     tempo = intraday(max(f.bar_ns or 0 for f in fine)) if fine else SESSIONS
-    return Recorded(played, tempo, closes, calendar)
+    return Recorded(played, tempo, closes, calendar, _merged([*earlier, *series]))
 
 
-def read_sessions(paths: Sequence[Path], calendar: TradingCalendar) -> pl.DataFrame:
-    """Session bars of files: ``ts`` (Date), ``symbol, open, high, low, close, volume``.
+def read_history(paths: Sequence[Path], calendar: TradingCalendar) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Session bars of files, ``ts`` (Date), ``symbol, open, high, low, close, volume``; and external series of others.
 
     Raises:
         Fault: A file cannot be read or holds something else, or two of them have the same symbol and session.
     """
     import polars as pl
 
-    files = [_read(path, "start", None) for path in paths]
+    from monitor.state import SESSION_BARS
+
+    files, series = _without_series([_read(path, "start", None) for path in paths], calendar)
     if wrong := next((f for f in files if not f.sessions), None):
-        raise Fault(f"{wrong.path}: only session bars can be imported: ts must be a date")
+        raise Fault(f"{wrong.path}: only session bars and external series can be imported: ts must be a date")
     _refuse_repeats(files)
-    return pl.concat([_session_bars(f, calendar) for f in files])
+    nothing = pl.DataFrame(schema={**SESSION_BARS, "symbol": pl.String})
+    return pl.concat([nothing, *(_session_bars(f, calendar) for f in files)]), _merged(series)
+
+
+def _without_series(files: Sequence[DataFile], calendar: TradingCalendar) -> tuple[list[DataFile], list[pl.DataFrame]]:
+    """The files of market data, and what the others say of external series."""
+    from monitor.data_files import DataFileError, Kind, published
+
+    try:
+        series = [published(f, calendar) for f in files if f.kind is Kind.SERIES]
+    except DataFileError as error:
+        raise Fault(str(error), bare=False) from None
+    return [f for f in files if f.kind is not Kind.SERIES], series
+
+
+def _merged(series: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """One frame; of two files that say something of one series and moment the later is believed."""
+    import polars as pl
+
+    from connectors.batch import SERIES
+
+    both = pl.concat([pl.DataFrame(schema=SERIES), *series])
+    return both.unique(["ts", "series"], keep="last", maintain_order=True).sort("ts", maintain_order=True)
 
 
 def _read(path: Path, label: str, bar: str | None) -> DataFile:
     from pydantic_core import PydanticCustomError
 
-    from monitor.data_files import DataFileError, Kind, read
+    from monitor.data_files import DataFileError, read
     from monitor.settings.durations import read_duration
 
     try:
@@ -146,8 +176,6 @@ def _read(path: Path, label: str, bar: str | None) -> DataFile:
         raise Fault(f"--bar: {error.message()}") from None
     except DataFileError as error:
         raise Fault(str(error), bare=False) from None
-    if file.kind is Kind.SERIES:
-        raise Fault(f"{path}: external series are not in this version: leave the file out")
     for note in file.notes:
         click.echo(f"note: {note}", err=True)
     return file
@@ -179,10 +207,10 @@ def _session_bars(file: DataFile, calendar: TradingCalendar) -> pl.DataFrame:
 
 
 def _closes(files: Sequence[DataFile], calendar: TradingCalendar) -> pl.DataFrame:
-    """Session closes of files, ``ts, symbol, open, close``."""
+    """Session closes of files, ``ts, symbol, open, close, volume``."""
     import polars as pl
 
-    columns = {"ts": pl.Date, "symbol": pl.String, "open": pl.Float64, "close": pl.Float64}
+    columns = {"ts": pl.Date, "symbol": pl.String, "open": pl.Float64, "close": pl.Float64, "volume": pl.Float64}
     return pl.concat([pl.DataFrame(schema=columns), *(_session_bars(f, calendar).select(*columns) for f in files)])
 
 

@@ -1,4 +1,7 @@
-"""Session bars in the store, as ``rotation history`` reads and writes them: one chunk a session, named by its date."""
+"""History in the store, as ``rotation history`` reads and writes it.
+
+Session bars are one chunk a session, named by its date; external series one chunk a series, named as it is.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from typing import Final
 
 import polars as pl
 
+from connectors.batch import TIME
 from monitor.calendar import TradingCalendar
 from monitor.pipeline import frame_bytes
-from monitor.recovery import read_frame
+from monitor.recovery import STORED_SERIES, read_frame
 from monitor.state import SESSION_BARS
 from monitor.store.base import BarChunk, Store
 
@@ -40,6 +44,30 @@ async def add_sessions(store: Store, bars: pl.DataFrame) -> int:
         merged = by_date | {chunk.name: _merged(read_frame(chunk.data), by_date[chunk.name]) for chunk in present}
         await store.save_bars([BarChunk(RESOLUTION, name, frame_bytes(merged[name])) for name in names])
     return len(by_date)
+
+
+async def add_series(store: Store, series: pl.DataFrame) -> int:
+    """Put values (:data:`connectors.batch.SERIES`) into the store, in place of those of equal times; how many series.
+
+    The store keeps them apart from what comes with the data, which is in the journal and the checkpoint.
+    """
+    by_name = {str(name): rows for (name,), rows in series.partition_by("series", as_dict=True).items()}
+    for chunk in await store.load_bars(STORED_SERIES, list(by_name)):
+        both = pl.concat([read_frame(chunk.data), by_name[chunk.name]])
+        by_name[chunk.name] = both.unique("ts", keep="last", maintain_order=True).sort("ts")
+    await store.save_bars([BarChunk(STORED_SERIES, name, frame_bytes(rows)) for name, rows in by_name.items()])
+    return len(by_name)
+
+
+async def stored_series(store: Store) -> pl.DataFrame:
+    """One row a series, in order of name: ``series, first, last`` (publications), ``values`` (how many)."""
+    rows = []
+    for some in _batched(await store.bar_chunks(STORED_SERIES), AT_ONCE):
+        for chunk in await store.load_bars(STORED_SERIES, some):
+            published = read_frame(chunk.data)["ts"]
+            rows.append((chunk.name, published[0], published[-1], len(published)))
+    columns = pl.Schema({"series": pl.String(), "first": TIME, "last": TIME, "values": pl.Int64()})
+    return pl.DataFrame(rows, schema=columns, orient="row")
 
 
 async def stored_sessions(store: Store, calendar: TradingCalendar) -> pl.DataFrame:

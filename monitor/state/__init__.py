@@ -4,6 +4,7 @@ from monitor.state.bars import MINUTE_BARS, SESSION_BARS
 from monitor.state.checkpoint import CHECKPOINT, MINUTE_COLUMNS, QUOTES, SESSION_COLUMNS, RestoreError
 from monitor.state.intake import PriceSource
 from monitor.state.market import MarketData, MarketState
+from monitor.state.volumes import by_minute
 
 __all__ = [
     "CHECKPOINT",
@@ -16,4 +17,5 @@ __all__ = [
     "MarketState",
     "PriceSource",
     "RestoreError",
+    "by_minute",
 ]

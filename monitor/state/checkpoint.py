@@ -297,7 +297,7 @@ def _restore_minutes(
         since = dict(first_volumes.rows())
         symbols = state.index.symbols()
         known = [since.get(symbols[code], 0) for code in state.volumes.codes.tolist()]
-        state.volumes.restore(volumes, np.array(known, dtype=np.int64), state.oldest_volume_close())
+        state.volumes.restore(volumes, np.array(known, dtype=np.int64), state.oldest_volume_close(state.minute_end))
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,16 +319,16 @@ class MarketState:
         """How many grid minutes before the open one are kept."""
         return self._keep_minutes
 
-    def oldest_volume_close(self) -> int:
-        """The close of a session: volumes by the minute are kept after it."""
-        oldest = self.calendar.minute_at(self.minute_end) - self._volume_minutes
+    def oldest_volume_close(self, minute_end: int) -> int:
+        """The close of a session: while the minute up to `minute_end` is open, volumes are kept after it."""
+        oldest = self.calendar.minute_at(minute_end) - self._volume_minutes
         session = self.calendar.session_at(self.calendar.minute_end(max(0, oldest))) - self._profile_sessions
         return self.calendar.close_ns(max(0, session - 1))
 
     def expire_volumes_and_series(self) -> None:
         """Forget what no window reaches back to; once a session is enough."""
         if self.volumes is not None:
-            self.volumes.expire(self.oldest_volume_close())
+            self.volumes.expire(self.oldest_volume_close(self.minute_end))
         closes = self.calendar.closes
         self.external.expire(closes, int(closes[max(0, self._oldest_session())]), self.oldest_minute_end())
 

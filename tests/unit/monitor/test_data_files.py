@@ -11,6 +11,7 @@ from connectors.batch import BARS, QUOTES, TIME, TRADES
 from monitor.calendar import TradingCalendar
 from monitor.data_files import DataFileError, Kind, batches, read
 from monitor.ingest import Cause, TruthFilter
+from monitor.ingest.clean_batch import nanoseconds
 
 MINUTE = 60_000_000_000
 SECOND = 1_000_000_000
@@ -312,8 +313,11 @@ def test_only_event_times_that_are_asked_for(csv, calendar):
     assert not list(batches([file], calendar, times[3] + 1))
 
 
-def test_series_are_no_market_data(csv, calendar):
-    assert not list(batches([read(csv("ts,series,value\n2026-01-02,DGS10,4\n"))], calendar))
+def test_series_are_played_when_they_became_known(csv, calendar):
+    [(time, batch)] = batches([read(csv("ts,series,value\n2026-01-02,DGS10,4\n"))], calendar)
+    assert time == ns("2026-01-02 21:00")
+    assert batch.series.select("series", "value").rows() == [("DGS10", 4.0)]
+    assert nanoseconds(batch.series["ts"]).tolist() == [time]
     assert not list(batches([], calendar))
 
 
