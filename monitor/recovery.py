@@ -13,11 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from monitor import journal
+from monitor.calendar import TradingCalendar
+from monitor.data_files import DataFileError, Kind, published, read
 from monitor.ingest import TruthFilter
 from monitor.pipeline import CHUNK_NAME, FEED, decode_record
 from monitor.state import MINUTE_COLUMNS, SESSION_BARS, SESSION_COLUMNS, MarketState, by_minute
@@ -33,6 +36,19 @@ STORED_SERIES: Final = "series"
 _FEWEST: Final = 260
 _SPARE: Final = 5
 """Sessions: what is kept even if no rule asks, and what is loaded beyond what is asked for."""
+
+
+def read_history(paths: Sequence[Path], calendar: TradingCalendar) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
+    """Files that are the past: frames of session bars, and of external series by publication.
+
+    Raises:
+        DataFileError: one cannot be read, or holds something else.
+    """
+    files = [read(path) for path in paths]
+    if wrong := next((f for f in files if not (f.sessions or f.kind is Kind.SERIES)), None):
+        raise DataFileError(f"{wrong.path}: history is session bars, with a date as ts, or external series")
+    series = [published(f, calendar) for f in files if f.kind is Kind.SERIES]
+    return [f.frame for f in files if f.kind is not Kind.SERIES], series
 
 
 @dataclass(frozen=True, slots=True)

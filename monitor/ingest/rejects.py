@@ -47,13 +47,14 @@ class Reject:
 
 
 class Rejects:
-    """Counts by (feed, cause), for ever, and the newest few rows of each cause.
+    """Counts by (feed, cause), and as `rows` by (kind, cause), for ever, and the newest few rows of each cause.
 
     Written by one thread; others may read while it does, so the reading methods copy before they look.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, Cause]] = Counter()
+        self.rows: Counter[tuple[str, Cause]] = Counter()
         self._examples: dict[Cause, deque[Reject]] = {cause: deque(maxlen=EXAMPLES) for cause in Cause}
 
     def add(self, feed: str, cause: Cause, kind: str, rows: pl.DataFrame) -> None:
@@ -61,6 +62,7 @@ class Rejects:
         if not rows.height:
             return
         self.counts[feed, cause] += rows.height
+        self.rows[kind, cause] += rows.height
         newest = rows.tail(EXAMPLES)
         times = newest[EVENT_TIME[kind]].to_physical().to_list()
         columns = [c for c, dtype in newest.schema.items() if not dtype.is_temporal()]

@@ -314,6 +314,13 @@ class MarketState:
         """The end of the oldest grid minute that is kept."""
         return self.calendar.minute_end(max(0, self.calendar.minute_at(self.minute_end) - self._keep_minutes))
 
+    def oldest_needed_minute(self) -> int:
+        """No minute bar that ended before this is ever looked at again; 0 before the first event."""
+        if not self.minute_end:
+            return 0
+        oldest = self.oldest_minute_end()
+        return oldest if self.volumes is None else min(oldest, self.oldest_volume_close(self.minute_end))
+
     @property
     def kept_minutes(self) -> int:
         """How many grid minutes before the open one are kept."""
