@@ -21,7 +21,7 @@ from monitor import clock, logs, settings
 from monitor.calendar import CalendarError, TradingCalendar
 from monitor.compute import ComputeThread
 from monitor.daemon import Daemon, Parts, Schedule
-from monitor.data_files import DataFileError, read
+from monitor.data_files import DataFileError
 from monitor.feeds import Connected, Feeds, Recaptured, Replayed, Simulated, Source
 from monitor.health import HealthBoard
 from monitor.ingest import Cutter, TruthFilter, TruthSettings
@@ -32,9 +32,10 @@ from monitor.notify.outbox import Notifier
 from monitor.notify.receivers import open_receiver
 from monitor.notify.sender import Sender
 from monitor.pipeline import Pipeline, Routing
-from monitor.recovery import recover
+from monitor.recovery import read_history, recover
 from monitor.rule_files import read_rules
 from monitor.seeded import Seeded
+from monitor.self_series import NAMES
 from monitor.state import MarketState, PriceSource
 from monitor.store.base import Store, StoreError, StoreUnavailable
 from monitor.store.factory import open_store
@@ -93,7 +94,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
     )
     backlog = Backlog(_BACKLOG_BYTES)
     feeds = Feeds([_feed(feed, name, backlog, liveness, calendar) for name, feed in config.feeds.items()])
-    history = [read(entry.data).frame for entry in config.history]
+    history, series = read_history([entry.data for entry in config.history], calendar)
     history += [frame for source in feeds.sources if (frame := source.history()) is not None]
 
     metrics = Metrics()
@@ -122,7 +123,9 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         state.needs(engine.requirements)
         ends = {"earliest_ns": int(calendar.closes[0]), "latest_ns": int(calendar.opens[-1])}
         truth = TruthFilter(TruthSettings(lateness_ns=config.lateness, **ends))
-        recovered = await recover(store, state, truth, engine.requirements, history)
+        recovered = await recover(store, state, truth, engine.requirements, history, series)
+        if nothing := sorted(set(state.external.without_value()) - NAMES):
+            _LOG.warning("external series of the rules never had a value: import them, or send them", series=nothing)
         if len(config.feeds) == 1 and state.now:
             truth.resume(next(iter(config.feeds)), state.now)
         pipeline = Pipeline(
@@ -154,6 +157,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             owner=owner,
             receivers=tuple(config.receivers),
             history=history,
+            series=series,
         )
         daemon = Daemon(parts)
         token = config.web.token.get_secret_value() if config.web.token else None

@@ -26,8 +26,9 @@ from monitor.health import FEED_DOWN, RULES_INVALID, STORE_DOWN, HealthBoard
 from monitor.liveness import Liveness
 from monitor.metrics import Metrics, Step
 from monitor.notify.outbox import Notifier
+from monitor.notify.values import utc
 from monitor.pipeline import Pipeline, Result
-from monitor.recovery import load_sessions
+from monitor.recovery import load_series, load_sessions
 from monitor.rule_files import read_rules, watch
 from monitor.store.base import Store, StoreError
 from monitor.web.events import EventStream
@@ -77,6 +78,7 @@ class Parts:
     owner: str
     receivers: tuple[str, ...]
     history: Sequence[pl.DataFrame]
+    series: Sequence[pl.DataFrame]
 
 
 class Daemon:
@@ -87,7 +89,7 @@ class Daemon:
         self._backlog, self._feeds, self._liveness = parts.backlog, parts.feeds, parts.liveness
         self._notifier, self._health, self._metrics = parts.notifier, parts.health, parts.metrics
         self._rule_paths, self._schedule, self._follows_wall = parts.rule_paths, parts.schedule, parts.follows_wall
-        self._receivers, self._history = parts.receivers, parts.history
+        self._receivers, self._history, self._series = parts.receivers, parts.history, parts.series
         self.events, self.zone = EventStream(), parts.zone
         self.turn = asyncio.Lock()
         self.committer = Committer(
@@ -158,7 +160,9 @@ class Daemon:
         await self.store.trim_journal(clock.wall_ns() // 1_000_000 - int(self._schedule.journal_keep * 1000))
         names = await self.store.bar_chunks("1m")
         days = sorted({name[:_DATE] for name in names})[-self._schedule.minute_sessions :]
-        await self.store.drop_bars("1m", [name for name in names if name[:_DATE] not in days])
+        oldest = await self.compute.run(lambda p: p.state.oldest_needed_minute())
+        since = min(days[0], utc(oldest)[:_DATE]) if days and oldest else ""
+        await self.store.drop_bars("1m", [name for name in names if name[:_DATE] < since])
         await compact(self.store)
 
     async def watch_feeds(self) -> None:
@@ -172,6 +176,7 @@ class Daemon:
                     self._health.raise_(FEED_DOWN, feed.trouble, labels=about, at_once=feed.stopped)
                 else:
                     self._health.clear(FEED_DOWN, labels=about)
+            await self.compute.run(Pipeline.feeds_down, sum(bool(feed.trouble) for feed in states))
             self._metrics.observe_feeds([feed.figures for feed in states], self._backlog.bytes)
             summary = await self.compute.run(queries.summary)
             kinds = {"alert": summary["rules"], "record": len(await self.compute.run(queries.records))}
@@ -224,11 +229,11 @@ class Daemon:
         """Give rules that look at more than the old ones did the stored past of it."""
         needed = await self.compute.run(lambda p: p.engine.requirements)
         try:
-            stored = await load_sessions(self.store, needed)
+            stored, series = await load_sessions(self.store, needed), await load_series(self.store, needed)
         except StoreError as error:
             _LOG.warning("new rules see only what came since the start, until the next one", error=str(error))
-            stored = []
-        await self.compute.run(Pipeline.include_history, [*stored, *self._history])
+            stored, series = [], []
+        await self.compute.run(Pipeline.include_history, [*stored, *self._history], [*series, *self._series])
 
     # --- what happened --------------------------------------------------------------------------------------
 

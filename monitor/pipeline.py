@@ -22,6 +22,7 @@ from monitor.ingest import CleanBatch, Cutter, TruthFilter
 from monitor.last_quotes import LastQuotes
 from monitor.notify.compose import compose, plain_evidence
 from monitor.notify.message import Notification
+from monitor.self_series import SelfSeries
 from monitor.state import MarketState
 from monitor.store.base import BarChunk, Checkpoint, Commit, JournalEntry, JournalId
 from rules.engine import Engine, Evaluation
@@ -88,6 +89,8 @@ class Pipeline:
         self._received_at = 0
         self._seen_at = 0
         self._last_quotes = LastQuotes(state)
+        self._own = SelfSeries(truth.rejects, follows_wall=follows_wall)
+        self._own.want(engine.requirements.series)
 
     # --- data -----------------------------------------------------------------------------------------------
 
@@ -102,6 +105,7 @@ class Pipeline:
         self._received_at = min((b.received_at for b in batches), default=self._received_at)
         self._seen_at = wall_ns
         self._receipts += [receipt for batch in batches for receipt in batch.receipts]
+        self._own.saw(batches)
         self._pieces.extend(self._cutter.cut(clean))
         return self._steps(wall_ns)
 
@@ -143,13 +147,17 @@ class Pipeline:
 
     def _step(self, piece: CleanBatch, wall_ns: int) -> Result:
         began = clock.monotonic()
-        self.state.apply(piece, max(piece.event_time, self.state.now))
+        now, rows = max(piece.event_time, self.state.now), piece.rows
+        if (own := self._own.publish(now, wall_ns)).height:
+            piece = replace(piece, series=pl.concat([piece.series, own]))
+        self.state.apply(piece, now)
         applied = clock.monotonic()
         needs = self.engine.requirements
-        evaluation = self.engine.evaluate(self.state.view(needs.instruments, needs.series))
+        # Before the first data there is no time to judge at; external series may come earlier.
+        evaluation = self.engine.evaluate(self.state.view(needs.instruments, needs.series)) if now else Evaluation()
         evaluated = clock.monotonic()
         result = self._result(self._entry(piece), evaluation, wall_ns)
-        return replace(result, rows=piece.rows, apply_seconds=applied - began, evaluation_seconds=evaluated - applied)
+        return replace(result, rows=rows, apply_seconds=applied - began, evaluation_seconds=evaluated - applied)
 
     def _entry(self, piece: CleanBatch) -> dict[str, bytes]:
         """The journal entry of a piece, with the feed's name where it is of one feed alone."""
@@ -182,12 +190,19 @@ class Pipeline:
         """Replace the rules; state that new ones need is kept from now on."""
         evaluation = self.engine.reload(ruleset)
         self.state.needs(self.engine.requirements)
+        self._own.want(self.engine.requirements.series)
         return [self._result(journal.encode(CleanBatch(), self.state.now), evaluation, wall_ns)]
 
-    def include_history(self, closes: Sequence[pl.DataFrame]) -> None:
-        """Take in session closes; of two for one session and instrument, the later frame's."""
+    def include_history(self, closes: Sequence[pl.DataFrame], series: Sequence[pl.DataFrame] = ()) -> None:
+        """Take in session closes and external series; of two for one session or publication, the later frame's."""
         for frame in closes:
             self.state.import_sessions(frame)
+        for frame in series:
+            self.state.import_series(frame)
+
+    def feeds_down(self, count: int) -> None:
+        """So many feeds are not live while they should be: a figure that rules may look at."""
+        self._own.feeds_down = count
 
     def adopt(self, records: Sequence[InstanceRecord], wall_ns: int) -> list[Result]:
         """Take up the instances of the last process; a result where rules changed while no process ran."""
