@@ -115,7 +115,7 @@ def line_chart(chart: LineChart, size: Size = Size(), theme: Theme = Theme.LIGHT
     """The chart as SVG text."""
     shown = [line.values for line in chart.lines] + [np.atleast_1d(np.asarray(v.value)) for v in chart.levels]
     everything = np.concatenate(shown) if shown else np.empty(0)
-    count = max(2, round((size.height - 120) / 55))
+    count = max(3, round((size.height - 110) / 45))
     values = value_axis(everything, chart.unit, count=count, zero=_near_zero(everything))
     frame = _Frame(chart, size, values)
     parts = [
@@ -276,13 +276,18 @@ def _level_texts(chart: LineChart, frame: _Frame) -> list[str]:
         spots = [
             Place(x, y + dy, x + width, y + dy + _LABEL + 2)
             for dy in (-_LABEL - 5, 4)
-            for x in (frame.left + 4, frame.right - width - 6, (frame.left + frame.right - width) / 2)
+            for x in _beginnings(frame, width)[2 if isinstance(level.value, np.ndarray) else 0 :]
         ]
         best = min(spots, key=lambda s: (any(s.overlaps(t) for t in taken), _crowding(chart, frame, s)))
         taken.append(best)
         colour = "rc-fill-clear" if level.clears else "rc-fill-limit"
         parts.append(label(best.left, best.bottom - 3, level.text, f"rc-halo {colour}"))
     return parts
+
+
+def _beginnings(frame: _Frame, width: float) -> tuple[float, ...]:
+    """Where a threshold's label may begin; one that moves has its label at its end, where it is now."""
+    return frame.left + 4, (frame.left + frame.right - width) / 2, frame.right - width - 6
 
 
 def _crowding(chart: LineChart, frame: _Frame, place: Place) -> int:

@@ -212,8 +212,8 @@ def _month_start(date: dt.date) -> bool:
     return date.day <= 4  # noqa: PLR2004 - the first session of a month, after a weekend and a holiday
 
 
-def _early_january(date: dt.date) -> bool:
-    return date.month == 1 and _month_start(date)
+def _year_start(every: int) -> Callable[[dt.date], bool]:
+    return lambda date: date.month == 1 and _month_start(date) and date.year % every == 0
 
 
 def _months(every: int) -> Callable[[int, dt.date], object]:
@@ -231,10 +231,10 @@ _DATE_STEPS: Final[Sequence[_DateStep]] = (
     _DateStep(9.5, 50, lambda _, d: (d.toordinal() - 1) // 14, _day, _year, lambda d: d.weekday() == 0),
     _DateStep(20, 42, _months(1), _month, _year, _month_start),
     _DateStep(62, 42, _months(3), _month, _year, _month_start),
-    _DateStep(250, 44, _years(1), _year, _nothing, _early_january),
-    _DateStep(500, 44, _years(2), _year, _nothing, _early_january),
-    _DateStep(1250, 44, _years(5), _year, _nothing, _early_january),
-    _DateStep(2500, 44, _years(10), _year, _nothing, _early_january),
+    _DateStep(250, 44, _years(1), _year, _nothing, _year_start(1)),
+    _DateStep(500, 44, _years(2), _year, _nothing, _year_start(2)),
+    _DateStep(1250, 44, _years(5), _year, _nothing, _year_start(5)),
+    _DateStep(2500, 44, _years(10), _year, _nothing, _year_start(10)),
 )
 
 

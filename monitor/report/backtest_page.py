@@ -15,9 +15,10 @@ from monitor.charts.lines import line_chart
 from monitor.charts.svg import Size
 from monitor.charts.theme import Theme, page_css
 from monitor.charts.times import TimeAxis
-from monitor.notify.values import local, shown, span
+from monitor.charts.values import Unit, written
+from monitor.notify.values import local, span
 from monitor.report.episodes import AHEAD, KNOWN, LATER, Episode, RuleRecord
-from monitor.report.pictures import of_gauge
+from monitor.report.pictures import of_gauge, unit_of
 from monitor.report.watched import Gauge, Watched
 
 _SIZE: Final = Size(900, 300)
@@ -26,6 +27,7 @@ _MOST_PICTURES: Final = 24
 _MOST_ROWS: Final = 1000
 """Episodes of one rule that are listed: its newest."""
 _NOTHING: Final = "\N{EN DASH}"
+_DECIMALS: Final = {Unit.BP: 1, Unit.PERCENT: 2}
 _HERE: Final = Path(__file__).parent
 
 
@@ -122,6 +124,7 @@ def _section(record: RuleRecord, watched: Watched, axis: TimeAxis, calendar: Tra
     drawn.sort(key=lambda g: -len(of_member.get(g.name, ())))
     listed = record.episodes[-_MOST_ROWS:]
     kinds = {g.name: g for g in gauges}
+    units = {name: unit_of(watched, g) for name, g in kinds.items()}
     facts = f"{len(record.episodes)} episodes" if len(record.episodes) != 1 else "1 episode"
     return _Section(
         name=name,
@@ -134,15 +137,17 @@ def _section(record: RuleRecord, watched: Watched, axis: TimeAxis, calendar: Tra
             for g in drawn[:_MOST_PICTURES]
         ),
         left_out=max(0, len(drawn) - _MOST_PICTURES),
-        rows=tuple(_row(e, kinds[e.member], axis, calendar) for e in reversed(listed)),
+        rows=tuple(_row(e, kinds[e.member], units[e.member], axis, calendar) for e in reversed(listed)),
         has_member=bool(rule.each),
         unlisted=len(record.episodes) - len(listed),
     )
 
 
-def _row(episode: Episode, gauge: Gauge, axis: TimeAxis, calendar: TradingCalendar) -> tuple[str, ...]:
+def _row(episode: Episode, gauge: Gauge, unit: Unit, axis: TimeAxis, calendar: TradingCalendar) -> tuple[str, ...]:
     def value(number: float | None) -> str:
-        return _NOTHING if number is None else shown(number, gauge.kind)
+        if number is None or gauge.kind in ("condition", "category"):
+            return _NOTHING
+        return written(number, unit, _DECIMALS.get(unit))
 
     member = (episode.member,) if gauge.rule.each else ()
     return (

@@ -9,10 +9,9 @@ import numpy as np
 from monitor.calendar import TradingCalendar
 from monitor.charts.lines import LineChart
 from monitor.report.pictures import of_condition, of_expression
-from monitor.report.watched import Limit
+from monitor.report.watched import Limit, deciding, written_in
 from rules.ast import Type
 from rules.evaluator import Evaluator
-from rules.evidence import deciding
 from rules.plan import Compiler
 from rules.ruleset import Formula
 from rules.view import View
@@ -24,8 +23,7 @@ class Compared:
     def __init__(self, formula: Formula, calendar: TradingCalendar) -> None:
         self._formula, self._calendar = formula, calendar
         compiler = Compiler(calendar.session_ns)
-        found = deciding(formula.expr) if formula.expr.type is Type.CONDITION else None
-        self._comparison = found if found is not None and found[0].type is not Type.CATEGORY else None
+        self._comparison = deciding(formula.expr) if formula.expr.type is Type.CONDITION else None
         parts = [formula.expr, *((self._comparison[0], self._comparison[2]) if self._comparison else ())]
         self._slots = np.array([compiler.slot(part) for part in parts], np.int64)
         plan = compiler.plan()
@@ -50,12 +48,11 @@ class Compared:
         if self._comparison is None:
             return of_expression(text, str(self._formula.expr.type), times, rows[0], self._calendar, note=note)
         watched, op, level = self._comparison
-        written = self._formula.text[watched.span.start : watched.span.end]
         holds, values, levels = rows
         return of_condition(
             text,
-            (" ".join(written.split()), str(watched.type), values),
-            (Limit(op, level), levels),
+            (written_in(self._formula, watched), str(watched.type), values),
+            (Limit(op, level, written_in(self._formula, level)), levels),
             holds,
             times,
             self._calendar,

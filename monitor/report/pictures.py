@@ -28,7 +28,7 @@ _WORDS: Final = {
 def of_gauge(watched: Watched, gauge: Gauge, axis: TimeAxis, episodes: Sequence[Episode]) -> LineChart:
     """What an instance watched, its thresholds, and its episodes shaded."""
     values = watched.values(gauge)
-    unit = unit_for(gauge.kind, values)
+    unit = unit_of(watched, gauge)
     levels = [
         _level(watched.level(gauge, limit), limit, verb, unit, clears=verb == "clears")
         for verb, limit in (("fires", gauge.fires), ("clears", gauge.clears))
@@ -45,6 +45,15 @@ def of_gauge(watched: Watched, gauge: Gauge, axis: TimeAxis, episodes: Sequence[
         bands=[Band(e.start, e.end or last) for e in episodes],
         band_text="firing",
     )
+
+
+def unit_of(watched: Watched, gauge: Gauge) -> Unit:
+    """The unit of a gauge's values: for ratios the one that the rule is written in, bp where it has both."""
+    if gauge.kind == "ratio":
+        text = f"{gauge.rule.when.text} {gauge.rule.until.text if gauge.rule.until else ''}"
+        if "bp" in text or "%" in text:
+            return Unit.PERCENT if "%" in text and "bp" not in text else Unit.BP
+    return unit_for(gauge.kind, watched.values(gauge))
 
 
 def of_expression(
@@ -105,4 +114,4 @@ def _level(values: Floats, limit: Limit, verb: str, unit: Unit, *, clears: bool)
     word = _WORDS[limit.op]
     if limit.literal is not None:
         return Level(float(limit.literal), f"{verb} {word} {level_text(float(limit.literal), unit)}", clears)
-    return Level(values, f"{verb} {word} this line", clears)
+    return Level(values, f"{verb} {word} {limit.text}", clears)

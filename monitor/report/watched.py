@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.calendar import Times, TradingCalendar
-from rules.ast import Asset, Comparison, Expr, Literal, Logic, Not, RecordRef, Type
+from rules.ast import Asset, Comparison, Expr, Literal, Logic, Not, Type
 from rules.engine import Engine
-from rules.evidence import deciding
 from rules.ruleset import AlertRule, Formula
 from rules.view import Floats
 
@@ -25,10 +24,11 @@ _NEGATED: Final = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=":
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A threshold of what is watched: ``watched op level``."""
+    """A threshold of what is watched: ``watched op level``; `text`: the level as it was written."""
 
     op: str
     level: Expr
+    text: str
 
     @property
     def literal(self) -> float | None:
@@ -74,10 +74,17 @@ def comparisons(expr: Expr) -> Iterator[tuple[Expr, str, Expr]]:
                 yield from comparisons(operand)
         case Not(operand=operand):
             yield from ((left, _NEGATED[op], right) for left, op, right in comparisons(operand))
-        case RecordRef(value=value):
-            yield from comparisons(value)
         case _:
             return
+
+
+def deciding(expr: Expr) -> tuple[Expr, str, Expr] | None:
+    """The first comparison of a condition as (what is watched, operator, level), if that has a height to draw.
+
+    Not within a record, whose text is its own.
+    """
+    found = next((c for c in comparisons(expr) if not isinstance(c[0], Literal)), None)
+    return None if found is None or found[0].type is Type.CATEGORY else found
 
 
 class Watched:
@@ -187,11 +194,11 @@ def _gauge(engine: Engine, rule: AlertRule, member: Asset | None, name: str) -> 
 def _about(rule: AlertRule) -> tuple[Expr, str]:
     """What to draw of a rule: a category has no height, so of its rule the condition is drawn."""
     if rule.value is not None and rule.value.expr.type is not Type.CATEGORY:
-        return rule.value.expr, rule.value.text
+        return rule.value.expr, " ".join(rule.value.text.split())
     found = deciding(rule.when.expr)
-    if found is None or found[0].type is Type.CATEGORY:
-        return rule.when.expr, rule.when.text
-    return found[0], rule.when.text[found[0].span.start : found[0].span.end]
+    if found is None:
+        return rule.when.expr, " ".join(rule.when.text.split())
+    return found[0], written_in(rule.when, found[0])
 
 
 def _limit(engine: Engine, formula: Formula, expr: Expr, member: Asset | None) -> Limit | None:
@@ -201,4 +208,9 @@ def _limit(engine: Engine, formula: Formula, expr: Expr, member: Asset | None) -
         return None
     slots: npt.NDArray[np.int64] = engine.slots([(expr, member), *((watched, member) for watched, _, _ in found)])
     same = (c for slot, c in zip(slots[1:], found, strict=True) if slot == slots[0])
-    return next((Limit(op, level) for _, op, level in same), None)
+    return next((Limit(op, level, written_in(formula, level)) for _, op, level in same), None)
+
+
+def written_in(formula: Formula, part: Expr) -> str:
+    """A part of a formula as it was written, on one line."""
+    return " ".join(formula.text[part.span.start : part.span.end].split())
