@@ -11,13 +11,14 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Struct, field
 
 from connectors.batch import Batch, Notice, NoticeKind
 from connectors.feed import Address, Frame, Remedy
 from connectors.json_frames import UNREADABLE_FRAME, count_unreadable, decoder, encoded
-from connectors.sequence import Ascending, Consecutive
-from connectors.ticks import QuoteRows, TradeRows, milliseconds_column, nanoseconds
+from connectors.sequence import RESTART, Consecutive
+from connectors.ticks import QuoteRows, TradeRows, milliseconds_column
 
 Channel = Literal["quotes", "trades"]
 
@@ -71,6 +72,16 @@ class Answer(Struct, gc=False):
     msg: str = ""
 
 
+class _Book:
+    """What is known of an instrument's best bid and ask: the update id of the newest, and our name of it."""
+
+    __slots__ = ("newest", "symbol")
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.newest = -1
+
+
 class BinanceFeed:
     """A connection to Binance's combined streams; :class:`connectors.feed.Feed` without I/O.
 
@@ -100,7 +111,7 @@ class BinanceFeed:
         self._wanted: frozenset[str] = frozenset()
         self._open = False
         self._requests = 0
-        self._books = Ascending()
+        self._books: dict[str, _Book] = {}
         self._trades = Consecutive()
         self.subscribe(symbols)
 
@@ -127,6 +138,8 @@ class BinanceFeed:
         """Make `symbols` the wanted set; the requests for the difference, none before the first one was answered."""
         pairs = sorted(symbol for symbol in symbols if "/" in symbol)[: MOST_STREAMS // len(self._channels)]
         self._symbols |= {_vendors(symbol): symbol for symbol in pairs}
+        for name in set(self._books) & set(self._symbols):
+            self._books[name].symbol = self._symbols[name]
         before, self._wanted = self._wanted, frozenset(pairs)
         if not self._open:
             return ()
@@ -145,7 +158,7 @@ class BinanceFeed:
         bid, ask, bid_size, ask_size = (column.append for column in quotes.numbers.values())
         t_symbol, t_time, t_id = trades.symbols.append, trades.times.append, trades.ids.append
         price, size = (column.append for column in trades.numbers.values())
-        decode, known, fresh_book, fresh_trade = self._decode, self._symbols, self._books.fresh, self._trades.fresh
+        decode, known, books, fresh_trade = self._decode, self._symbols, self._books, self._trades.fresh
         for frame in frames:
             try:
                 message = decode(frame if isinstance(frame, bytes) else encoded(frame))
@@ -158,8 +171,12 @@ class BinanceFeed:
                 continue
             kind, symbol = data.e, data.s
             if kind == "bookTicker" and symbol:
-                if fresh_book(symbol, data.u):
-                    q_symbol(known.get(symbol, symbol))
+                book = books.get(symbol)
+                if book is None:
+                    book = books[symbol] = _Book(known.get(symbol, symbol))
+                if data.u > book.newest or book.newest - data.u > RESTART:
+                    book.newest = data.u
+                    q_symbol(book.symbol)
                     bid(data.b)
                     ask(data.a)
                     bid_size(data.bid_size)
@@ -183,11 +200,11 @@ class BinanceFeed:
             Notice(NoticeKind.GAP, f"{known.get(symbol, symbol)}: {count} trades are missing", missing=count)
             for symbol, count in self._trades.taken().items()
         ]
-        quotes.times = [received_at] * len(quotes.symbols)
+        quotes.times = quotes.symbols  # as many
         return Batch(
             feed=self.name,
             received_at=received_at,
-            quotes=quotes.frame(nanoseconds, rejected),
+            quotes=quotes.frame(lambda rows: np.full(len(rows), received_at, dtype=np.int64), rejected),
             trades=trades.frame(milliseconds_column, rejected),
             notices=tuple(notices),
             rejected=rejected,

@@ -10,21 +10,6 @@ _REMEMBERED: Final = 16
 """Gaps an instrument that can still be filled; of more, the oldest are given up."""
 
 
-class Ascending:
-    """Numbers that rise and may skip, such as update ids of a book: a lower one than the newest is a repetition."""
-
-    def __init__(self) -> None:
-        self._newest: dict[str, int] = {}
-
-    def fresh(self, symbol: str, number: int) -> bool:
-        """Whether this is news of `symbol`, and not older than what is known."""
-        newest = self._newest.get(symbol)
-        if newest is None or number > newest or newest - number > RESTART:
-            self._newest[symbol] = number
-            return True
-        return False
-
-
 class Consecutive:
     """Numbers without holes, such as trade ids: what is skipped is missing, until it comes after all.
 

@@ -53,11 +53,6 @@ class TradeRows:
         return possible_rows(times(self.times), self.symbols, self.numbers, rejected, [ids])
 
 
-def nanoseconds(values: Sequence[int]) -> Nanoseconds:
-    """Times that are nanoseconds already."""
-    return np.array(values, dtype=np.int64)
-
-
 def milliseconds_column(values: Sequence[int]) -> Nanoseconds:
     """Milliseconds since 1970 as nanoseconds; :data:`UNREADABLE` where they are beyond what an int64 holds.
 

@@ -101,7 +101,7 @@ class MqttFeed:
             elif kind == "status":
                 notices += _status(found.source, content, rejected)
             elif found.layout is None:
-                rows = payload.rows(content, rejected)
+                rows = payload.rows(content, kind, rejected)
                 if not rows and not rejected:
                     unused["empty message"] += 1
                 columns[kind].take(rows, found.symbol)
@@ -159,24 +159,28 @@ class _Columns:
         self._units: list[tuple[int, Unit, float]] = []
         """Up to which row which unit holds, and how many seconds a bar without an end lasts."""
         self._numbers: dict[str, list[float]] = {n: [] for n in (*_REQUIRED[kind], *_UNKNOWN_ALLOWED[kind])}
+        self._appends = [column.append for column in self._numbers.values()]
         self._ids: list[int | None] = []
         self._texts: dict[str, list[str]] = {"code": [], "reason": []}
 
-    def take(self, rows: Sequence[payload.Row], symbol: str) -> None:
+    def take(self, rows: Sequence[Any], symbol: str) -> None:
         """Rows of our own layout."""
-        for row in rows:
-            self.symbols.append(row.symbol or symbol)
-            self._times.append(row.ts)
+        symbols, times, columns = self.symbols.append, self._times.append, self._appends
         if self._kind == "quotes":
-            bid, ask, bid_size, ask_size = self._numbers.values()
+            bid, ask, bid_size, ask_size = columns
             for row in rows:
-                bid.append(row.bid)
-                ask.append(row.ask)
-                bid_size.append(row.bid_size)
-                ask_size.append(row.ask_size)
+                symbols(row.symbol or symbol)
+                times(row.ts)
+                bid(row.bid)
+                ask(row.ask)
+                bid_size(row.bid_size)
+                ask_size(row.ask_size)
         else:
-            for name, column in self._numbers.items():
-                column += [getattr(row, name) for row in rows]
+            for row in rows:
+                symbols(row.symbol or symbol)
+                times(row.ts)
+                for name, append in zip(self._numbers, columns, strict=True):
+                    append(getattr(row, name))
         if self._kind == "trades":
             self._ids += [row.id for row in rows]
         elif self._kind == "bars":

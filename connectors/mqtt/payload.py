@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from msgspec.msgpack import Ext
 
-from connectors.mqtt.layout import ForeignLayout, Unit
+from connectors.mqtt.layout import ForeignLayout, Kind, Unit
 from connectors.timestamps import UNREADABLE, Nanoseconds, msgpack_column, rfc3339_column
 
 NAN: Final = float("nan")
@@ -23,56 +23,109 @@ _JSON_STARTS: Final = b"{[ \t\r\n"
 
 
 class Row(Struct, gc=False):
-    """A row of the layout of our own; which fields there are depends on the topic.
+    """What every row of the layout of our own has.
 
-    ``ts`` is RFC 3339 text or a whole number of nanoseconds since 1970, ``end`` (of bars) likewise; in MessagePack a
-    time stamp of its own kind too. A size that is left out is unknown. ``symbol`` goes before that of the topic.
+    ``ts`` is RFC 3339 text or a whole number of nanoseconds since 1970; in MessagePack a time stamp too.
+    ``symbol`` goes before that of the topic.
     """
 
     ts: Stamp
     symbol: str = ""
+
+
+class QuoteRow(Row, gc=False):
+    """Best bid and ask; a size that is left out is unknown."""
+
     bid: float = NAN
     ask: float = NAN
     bid_size: float = NAN
     ask_size: float = NAN
+
+
+class TradeRow(Row, gc=False):
+    """One print."""
+
     price: float = NAN
     size: float = NAN
     id: Id | None = None
+
+
+class BarRow(Row, gc=False):
+    """A bar from ``ts`` to ``end``, of a minute where it has no end."""
+
     end: Stamp = None
     open: float = NAN
     high: float = NAN
     low: float = NAN
     close: float = NAN
     volume: float = NAN
+
+
+class StatusRow(Row, gc=False):
+    """A halt or a resumption."""
+
     code: str = ""
     reason: str = ""
 
 
-class PackedRow(Row, gc=False):
-    """The same with times as MessagePack can have them besides."""
+class PackedQuoteRow(QuoteRow, gc=False):
+    """The same with a time as MessagePack can have it besides, as are those that follow."""
+
+    ts: Any
+
+
+class PackedTradeRow(TradeRow, gc=False):
+    """See above."""
+
+    ts: Any
+
+
+class PackedBarRow(BarRow, gc=False):
+    """See above."""
 
     ts: Any
     end: Any = None
 
 
-_json_rows: Final = msgspec.json.Decoder(list[Row] | Row).decode
-_packed_rows: Final = msgspec.msgpack.Decoder(list[PackedRow] | PackedRow).decode
-_json_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_packed_list: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
-_json_row: Final = msgspec.json.Decoder(Row).decode
-_packed_row: Final = msgspec.msgpack.Decoder(PackedRow).decode
+class PackedStatusRow(StatusRow, gc=False):
+    """See above."""
+
+    ts: Any
+
+
+class _Decoders:
+    """What reads the rows of one kind in one encoding: all at once, as raw bytes, and one."""
+
+    def __init__(self, codec: Any, row: Any) -> None:  # noqa: ANN401 - a module, and a struct or a union
+        self.rows = codec.Decoder(list[row] | row).decode
+        self.raws = codec.Decoder(list[msgspec.Raw]).decode
+        self.row = codec.Decoder(row).decode
+
+
+_JSON: Final[dict[Kind, _Decoders]] = {
+    "quotes": _Decoders(msgspec.json, QuoteRow),
+    "trades": _Decoders(msgspec.json, TradeRow),
+    "bars": _Decoders(msgspec.json, BarRow),
+    "statuses": _Decoders(msgspec.json, StatusRow),
+}
+_PACKED: Final[dict[Kind, _Decoders]] = {
+    "quotes": _Decoders(msgspec.msgpack, PackedQuoteRow),
+    "trades": _Decoders(msgspec.msgpack, PackedTradeRow),
+    "bars": _Decoders(msgspec.msgpack, PackedBarRow),
+    "statuses": _Decoders(msgspec.msgpack, PackedStatusRow),
+}
 
 UNREADABLE_PAYLOAD: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-def rows(payload: bytes, rejected: Counter[str]) -> Sequence[Row]:
+def rows(payload: bytes, kind: Kind, rejected: Counter[str]) -> Sequence[Any]:
     """The rows of a payload of our own layout; those that cannot be read are counted by cause."""
-    is_json = payload[:1] in _JSON_STARTS
+    decoders = (_JSON if payload[:1] in _JSON_STARTS else _PACKED)[kind]
     try:
-        found = _json_rows(payload) if is_json else _packed_rows(payload)
+        found = decoders.rows(payload)
     except UNREADABLE_PAYLOAD as error:
-        return _salvaged(payload, error, rejected, is_json=is_json)
-    return found if isinstance(found, list) else (found,)
+        return _salvaged(payload, decoders, error, rejected)
+    return found if type(found) is list else (found,)
 
 
 def anything(payload: bytes) -> Any:  # noqa: ANN401 - whatever somebody else writes
@@ -124,10 +177,11 @@ def times(values: Sequence[Any], unit: Unit, received_at: int) -> Nanoseconds:
     """Times in any of the forms a payload can have; :data:`UNREADABLE` where one is none."""
     if unit == "received":
         return np.full(len(values), received_at, dtype=np.int64)
-    if all(type(value) is str for value in values):
+    kinds = set(map(type, values))
+    if kinds == {str}:
         return rfc3339_column(values)
-    if unit in ("ns", "rfc3339") and all(type(value) is int for value in values):
-        return np.array([value if -(2**63) <= value < 2**63 else UNREADABLE for value in values], dtype=np.int64)
+    if kinds == {int} and unit in ("ns", "rfc3339") and min(values) >= -(2**63) and max(values) < 2**63:
+        return np.array(values, dtype=np.int64)
     return np.array([_time(value, unit) for value in values], dtype=np.int64)
 
 
@@ -143,17 +197,17 @@ def _time(value: Any, unit: Unit) -> int:  # noqa: ANN401 - whatever somebody el
     return ns if -(2**63) < ns < 2**63 else UNREADABLE
 
 
-def _salvaged(payload: bytes, error: Exception, rejected: Counter[str], *, is_json: bool) -> list[Row]:
+def _salvaged(payload: bytes, decoders: _Decoders, error: Exception, rejected: Counter[str]) -> list[Row]:
     """The good rows of a list that has bad ones."""
     try:
-        raws = _json_list(payload) if is_json else _packed_list(payload)
+        raws = decoders.raws(payload)
     except UNREADABLE_PAYLOAD:
         rejected[_cause(error)] += 1
         return []
     good = []
     for raw in raws:
         try:
-            good.append(_json_row(raw) if is_json else _packed_row(raw))
+            good.append(decoders.row(raw))
         except UNREADABLE_PAYLOAD as bad:
             rejected[_cause(bad)] += 1
     return good

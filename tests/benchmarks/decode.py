@@ -17,6 +17,7 @@ from msgspec.msgpack import Ext
 
 from connectors.alpaca import AlpacaFeed
 from connectors.alpaca.messages import Encoding, Quote
+from tests.benchmarks.decode_exchanges import cases
 from tests.benchmarks.figures import Report
 
 QUOTES = 5_000
@@ -136,4 +137,8 @@ async def run() -> Report:
             report.add(f"{encoding}: {what}", figures[f"{name}_per_s"], "quotes/s of CPU")
         report.add(f"{encoding}: parser to structs of all fields", figures["ratio_to_all"], "")
         report.add(f"{encoding}: parser to structs of used fields", figures["ratio_to_used"], "")
+    for name, (make, frames, plain) in cases().items():
+        structs, columns = best_of_turns(plain, lambda make=make, frames=frames: make().parse(frames, 0))  # type: ignore[misc]
+        report.add(f"{name}: parser", QUOTES / columns, "quotes/s of CPU")
+        report.add(f"{name}: parser to structs of all fields", structs / columns, "")
     return report
