@@ -261,7 +261,7 @@ def _symbol(reader: FieldReader, scalar: ScalarNode, names: Names, sorts: Sequen
     try:
         return Instrument(read_symbol(text, Span(0, len(text))))
     except ExpressionError as error:
-        reader.wrong_inside(scalar, error.span.start, error.message, error.hint)
+        reader.wrong_inside(scalar, error.span, error.message, error.hint)
         return None
 
 

@@ -26,7 +26,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Diagnostic:
-    """One fault of a file. `line` and `column` count from 1; line 0 is about the file as a whole."""
+    """One fault of a file. `line` and `column` count from 1; line 0 is about the file as a whole.
+
+    `end_column` is the column behind the last faulty character on the line, 0 where only the beginning is known.
+    """
 
     file: str
     line: int
@@ -35,6 +38,7 @@ class Diagnostic:
     message: str
     hint: str = ""
     source_line: str = ""
+    end_column: int = 0
 
     def render(self) -> str:
         """``file:line:column: error: message``, then the line with a caret below the column, then the hint.
@@ -62,6 +66,7 @@ class Diagnostic:
             "file": self.file,
             "line": self.line,
             "column": self.column,
+            "end_column": self.end_column or self.column + bool(self.line),
             "severity": str(self.severity),
             "message": self.message,
             "hint": self.hint,

@@ -159,10 +159,14 @@ class Document:
         line = bisect_right(self._line_starts, index) - 1
         return line + 1, index - self._line_starts[line] + 1
 
-    def diagnostic(self, index: int, message: str, hint: str = "", severity: Level = Level.ERROR) -> Diagnostic:
-        """What is wrong at a place in the text."""
+    def diagnostic(
+        self, index: int, message: str, hint: str = "", severity: Level = Level.ERROR, end: int = 0
+    ) -> Diagnostic:
+        """What is wrong from a place in the text on, up to `end` or the end of the line, if that is known."""
         line, column = self.place(index)
-        return Diagnostic(self.file, line, column, severity, message, hint, self.line(line))
+        shown = self.line(line)
+        end_column = min(column + end - index, len(shown) + 1) if end > index else 0
+        return Diagnostic(self.file, line, column, severity, message, hint, shown, end_column)
 
     def line(self, number: int) -> str:
         """A line, counted from 1, without its end."""

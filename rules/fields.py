@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from rules.ast import Span
 from rules.diagnostics import Diagnostic, Level, did_you_mean, listed
 from rules.document import Document, ListNode, MappingNode, Node, ScalarNode
 from rules.literals import CLOCK_UNITS
@@ -35,21 +36,29 @@ class FieldReader:
     problems: list[Diagnostic] = field(default_factory=list)
     _counts: dict[Level, int] = field(default_factory=dict)
 
-    def wrong(self, node: Node | int, message: str, hint: str = "", level: Level = Level.ERROR) -> None:
+    def wrong(self, node: Node | int, message: str, hint: str = "", level: Level = Level.ERROR, end: int = 0) -> None:
         """Notes a fault."""
         index = node if isinstance(node, int) else node.start
+        end = node.end if isinstance(node, ScalarNode) else end
         self._counts[level] = count = self._counts.get(level, 0) + 1
         if count <= MAX_PROBLEMS:
-            self.problems.append(self.document.diagnostic(index, message, hint, level))
+            self.problems.append(self.document.diagnostic(index, message, hint, level, end))
         elif count == MAX_PROBLEMS + 1:
             message = f"more than {MAX_PROBLEMS} {level}s in this file: the rest is not told"
             self.problems.append(self.document.diagnostic(index, message, "", level))
 
     def wrong_inside(
-        self, scalar: ScalarNode, offset: int, message: str, hint: str = "", level: Level = Level.ERROR
+        self,
+        scalar: ScalarNode,
+        place: int | Span,
+        message: str,
+        hint: str = "",
+        level: Level = Level.ERROR,
     ) -> None:
-        """Notes a fault at a character of a scalar's value."""
-        self.wrong(self.document.inside(scalar, offset), message, hint, level)
+        """Notes a fault at a character, or at some, of a scalar's value."""
+        span = place if isinstance(place, Span) else Span(place, place + 1)
+        end = self.document.inside(scalar, span.end - 1) + 1 if span.end > span.start else 0
+        self.wrong(self.document.inside(scalar, span.start), message, hint, level, end)
 
     # --- structure
 

@@ -204,7 +204,7 @@ def alert_rule(draft: Draft, scope: Scope) -> tuple[AlertRule | None, bool]:
     elif when is not None and until is not None and (doubt := doubt_of_until(when, until)) is not None:
         node = draft.node.get("until")
         if isinstance(node, ScalarNode):
-            draft.reader.wrong_inside(node, doubt.span.start, doubt.message, doubt.hint, Level.WARNING)
+            draft.reader.wrong_inside(node, doubt.span, doubt.message, doubt.hint, Level.WARNING)
     if draft.node.get("no_data_for") is not None and settings["no_data"] is NoData.KEEP:
         message = "`no_data_for` has no effect, since `no_data` is keep"
         draft.reader.wrong(draft.node.key("no_data_for") or draft.node, message, "add `no_data: alert`", Level.WARNING)
@@ -299,8 +299,8 @@ def _formula(
             and problem.message == UNCLOSED
         )
         hint = "between { and } a comma ends the text: put the expression in double quotes" if cut else problem.hint
-        reader.wrong_inside(scalar, problem.span.start, problem.message, hint)
+        reader.wrong_inside(scalar, problem.span, problem.message, hint)
     if checked.formula is not None:
         for doubt in doubts(checked.formula, key):
-            reader.wrong_inside(scalar, doubt.span.start, doubt.message, doubt.hint, Level.WARNING)
+            reader.wrong_inside(scalar, doubt.span, doubt.message, doubt.hint, Level.WARNING)
     return checked.formula

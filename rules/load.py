@@ -81,7 +81,9 @@ def parse_expression(text: str, ruleset: RuleSet) -> Formula:
     checked = check(text.rstrip(), Scope.of(ruleset))
     if checked.formula is None:
         document = Document("<expression>", text, None)
-        raise FormulaError([document.diagnostic(p.span.start, p.message, p.hint) for p in checked.problems])
+        raise FormulaError(
+            [document.diagnostic(p.span.start, p.message, p.hint, end=p.span.end) for p in checked.problems]
+        )
     return checked.formula
 
 

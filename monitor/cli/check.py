@@ -12,6 +12,7 @@ import click
 
 from monitor.cli.configuration import DEFAULT
 from monitor.cli.faults import Exit, Fault
+from monitor.cli.many import ManyValuesCommand
 from monitor.cli.output import JSON, format_option, print_diagnostics, print_json
 
 if TYPE_CHECKING:
@@ -30,22 +31,30 @@ class _Findings:
         self.diagnostics += [d for d in found if d not in self.diagnostics]
 
 
-@click.command(short_help="Check configuration and rules without starting.")
+@click.command(cls=ManyValuesCommand, short_help="Check configuration and rules without starting.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE...",
+    help="History that the rules will have: says which need more, and when that is there.",
+)
 @format_option
-def check(paths: Sequence[Path], form: str) -> Exit:
+def check(paths: Sequence[Path], data: Sequence[Path], form: str) -> Exit:
     """Check configurations and rule files (or folders of them); rotation.yaml of this folder if none is named.
 
-    A configuration brings its rules along. Everything that is wrong is said at once, with file, line and column.
+    A configuration brings its rules and its history files along. Everything that is wrong is said at
+    once, with file, line and column.
     """
     if not paths and not DEFAULT.is_file():
         raise Fault(f"{DEFAULT}: no such file: name the configuration or rule files to check")
     configs, rules = _sorted_out(paths or [DEFAULT])
     findings = _Findings()
     for config in configs:
-        _check_config(config, findings)
-    if rules:
-        _check_rules(rules, findings)
+        _check_config(config, data, findings)
+    if rules and (ruleset := _check_rules(rules, findings)) is not None:
+        _check_history(ruleset, data, "XNYS", findings)
     return _say(findings, form)
 
 
@@ -100,7 +109,7 @@ def _is_config(file: Path) -> bool:
     return is_config(key.text for key, _ in root.entries)
 
 
-def _check_config(config: Path, findings: _Findings) -> None:
+def _check_config(config: Path, data: Sequence[Path], findings: _Findings) -> None:
     from monitor.settings import load_settings
     from rules.diagnostics import Diagnostic, Level
 
@@ -123,6 +132,9 @@ def _check_config(config: Path, findings: _Findings) -> None:
                 if name not in settings.receivers:
                     message = f"`{rule.name}` notifies `{name}`, and {config} has no such receiver"
                     findings.add([Diagnostic(rule.source.file, rule.source.line, 1, Level.ERROR, message)])
+        if ruleset is not None:
+            files = [*(Path(source.data) for source in settings.history), *data]
+            _check_history(ruleset, files, settings.calendar, findings)
 
 
 def _check_rules(paths: Sequence[Path], findings: _Findings) -> RuleSet | None:
@@ -134,6 +146,19 @@ def _check_rules(paths: Sequence[Path], findings: _Findings) -> RuleSet | None:
         alerts, records = _count(len(loaded.ruleset.alerts), "alert"), _count(len(loaded.ruleset.records), "record")
         findings.said.append(f"rules: ok, {alerts} and {records} in {_count(len(loaded.ruleset.files), 'file')}")
     return loaded.ruleset
+
+
+def _check_history(ruleset: RuleSet, files: Sequence[Path], calendar: str, findings: _Findings) -> None:
+    if not files:
+        return
+    from monitor.calendar import CalendarError, TradingCalendar
+    from monitor.cli.warming import cold_rules
+    from monitor.data_files import DataFileError
+
+    try:
+        findings.add(cold_rules(ruleset, files, TradingCalendar(calendar)))
+    except (DataFileError, CalendarError) as error:
+        raise Fault(str(error)) from error
 
 
 def _count(number: int, thing: str) -> str:

@@ -62,6 +62,40 @@ def test_json_is_one_fault_a_line(rotation, folder):
     assert [(r["file"], r["line"], r["column"], r["severity"]) for r in said.records] == [
         ("rotation.yaml", 1, 1, "error")
     ]
+    assert {"message", "hint", "end_column", "source_line"} <= set(said.records[0])
+
+
+def test_json_says_where_the_fault_ends(rotation, folder):
+    (folder / "b.yaml").write_text(WRONG_RULES)
+    (record,) = rotation("check", "b.yaml", "--format", "json").records
+    assert record["source_line"][record["column"] - 1 : record["end_column"] - 1] == "400"
+
+
+CLOSES = "ts,symbol,close\n" + "".join(f"2026-01-{day:02},IWM,{day}\n" for day in (5, 6, 7, 8, 9))
+
+
+def test_a_window_longer_than_the_history_is_a_warning_with_its_date(rotation, folder):
+    (folder / "closes.csv").write_text(CLOSES)
+    (folder / "rules" / "a.yaml").write_text(RULES.replace("1d", "14d"))
+    said = rotation("check", "rules", "--data", "closes.csv")
+    assert said.code == 0
+    assert "a.yaml:4:1: warning: `a` needs 14 sessions of IWM, and before 2026-01-12 5 are stored" in said.err
+    assert "warm from 2026-01-26 on" in said.err  # nine sessions after Monday the 12th; the 19th is a holiday
+    (folder / "rotation.yaml").write_text(CONFIG + "history: [{type: file, data: closes.csv}]\n")
+    assert "`a` needs 14 sessions of IWM" in rotation("check").err
+
+
+def test_a_history_that_is_long_enough_is_no_warning(rotation, folder):
+    (folder / "closes.csv").write_text(CLOSES)
+    said = rotation("check", "rules", "--data", "closes.csv")
+    assert (said.code, said.err) == (0, "")
+
+
+def test_a_history_that_cannot_be_read(rotation, folder):
+    (folder / "closes.csv").write_text("ts,symbol,close\n2026-01-05,IWM,many\n")
+    said = rotation("check", "rules", "--data", "closes.csv")
+    assert said.code == 2
+    assert said.err.startswith("error: closes.csv")
 
 
 @pytest.mark.parametrize("words", [(), ("nothing.yaml",), ("empty",)])

@@ -59,6 +59,7 @@ def test_as_json_is_plain() -> None:
         "file": "a.yaml",
         "line": 2,
         "column": 3,
+        "end_column": 4,
         "severity": "error",
         "message": "m",
         "hint": "h",
