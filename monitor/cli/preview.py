@@ -83,7 +83,7 @@ def preview(  # noqa: PLR0913 - one a flag
 
     run = Preview(chosen, trading, recorded.tempo)
     needs = run.test.engine.requirements
-    playback = Playback(recorded.recording(needs.instruments, first, last), trading, needs)
+    playback = Playback(recorded.recording(needs.instruments, first, last, needs.series), trading, needs)
     begun, ended = recorded.span()
     rows = run.rows(with_progress(playback.instants(first, last), max(first, begun), min(last, ended), form))
     if form == JSON:

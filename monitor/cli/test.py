@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rules.diagnostics import Diagnostic
     from rules.testing import RuleTestFile
 
+_SHOWN = 12
+"""Values, and prices, of a failure that are shown."""
+
 
 @click.command("test", short_help="Unit tests of rules.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="TESTFILE...")
@@ -112,33 +115,43 @@ def _calendar(file: RuleTestFile, known: dict[str, TradingCalendar]) -> TradingC
 
 def _print(file: RuleTestFile, outcome: Outcome) -> None:
     click.echo(f"{'pass' if outcome.passed else 'FAIL'}  {file.path.name}: {outcome.name}")
+    last = {failure.subject: failure for failure in outcome.failures}
     for failure in outcome.failures:
-        click.echo("\n" + _explained(file, failure))
+        # Of several tables of one subject the last holds the others.
+        click.echo("\n" + _explained(file, failure, table=failure is last[failure.subject]))
     if outcome.failures:
         click.echo()
 
 
-def _explained(file: RuleTestFile, failure: Failure) -> str:
+def _explained(file: RuleTestFile, failure: Failure, *, table: bool) -> str:
     """Where it stands, what there was instead, why, and how it came to it."""
     from monitor.notify.values import px, shown
     from rules.diagnostics import Diagnostic, Level
 
     document = file.reader.document
-    message = f"{local_text(failure.at)}: {failure.subject}: expected {failure.expected}, and it is {failure.found}"
+    message = f"{local_text(failure.at)}: {failure.subject}: expected {failure.expected}; found {failure.found}"
     place = Diagnostic(
         document.file, failure.line, failure.column, Level.ERROR, message, source_line=document.line(failure.line)
     )
     lines = [place.render(), *(f"  {detail}" for detail in failure.details)]
     evidence = failure.evidence or {"expressions": [], "prices": {}}
-    for entry in evidence["expressions"]:
-        member = f" of {entry['member']}" if entry.get("member") else ""
-        lines.append(f"    {entry['expr']}{member} = {shown(entry['value'], entry['type'])}")
-    for symbol, price in evidence["prices"].items():
-        lines.append(f"    {symbol} {px(price['price'])}")
-    if failure.timeline:
+    values = [
+        f"{entry['expr']}{_of(entry.get('member'))} = {shown(entry['value'], entry['type'])}"
+        for entry in evidence["expressions"]
+    ]
+    prices = [f"{symbol} {px(price['price'])}" for symbol, price in evidence["prices"].items()]
+    for some, what in ((values, "values"), (prices, "prices")):
+        lines += [f"    {line}" for line in some[:_SHOWN]]
+        if len(some) > _SHOWN:
+            lines.append(f"    and {len(some) - _SHOWN} more {what} (all of them: --format json)")
+    if table and failure.timeline:
         width = max(len(tick.state) for tick in failure.timeline)
         lines += [f"  {local_text(t.at)}  {t.state:<{width}}  {t.value:>10}".rstrip() for t in failure.timeline]
     return "\n".join(lines)
+
+
+def _of(member: str | None) -> str:
+    return f" of {member}" if member else ""
 
 
 def _record(file: RuleTestFile, outcome: Outcome) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class InputReader:
 
     def read(self, test: MappingNode) -> Inputs:
         """All inputs of a test; what cannot be read is noted and left out."""
+        before = len(self._reader.problems)
         series = self._given(test, "series", lambda n, k: read_values(self._reader, n, k, positive=False), self._series)
         external = {*series, *(self._needs.series if self._needs else ())}
 
@@ -49,11 +50,10 @@ class InputReader:
         )
         prices = self._given(test, "prices", self._prices, self._symbols)
         volumes = self._given(test, "volumes", self._volumes, self._symbols)
-        self._refuse_volume_without_price(test, volumes, prices)
         past_volumes = self._given(test, "volume_history", self._volumes, self._symbols)
-        for symbol in past_volumes.keys() - closes.keys():
-            message = f"`{symbol}` has volumes of earlier sessions and no closes"
-            self._reader.wrong(test.get("volume_history") or test, message, "give as many closes in `history`")
+        if not any(p.severity is Level.ERROR for p in self._reader.problems[before:]):
+            self._refuse_volume_without_price(test, volumes, prices)
+            self._refuse_volumes_without_closes(test, past_volumes, closes)
         return Inputs(
             closes=closes,
             past_volumes=past_volumes,
@@ -159,6 +159,15 @@ class InputReader:
             self._reader.wrong(mapping, f"`{name}`: a quote has a bid and an ask", "where one is _, so is the other")
             return None
         return Quotes(bids, asks)
+
+    def _refuse_volumes_without_closes(
+        self, test: MappingNode, volumes: Mapping[str, Values], closes: Mapping[str, Values]
+    ) -> None:
+        node = test.get("volume_history")
+        for symbol in volumes if node is not None else ():
+            if symbol not in closes:
+                message = f"`{symbol}` has volumes of earlier sessions and no closes"
+                self._reader.wrong(node or test, message, "give as many closes in `history`")
 
     def _refuse_volume_without_price(
         self, test: MappingNode, volumes: Mapping[str, Values], prices: Mapping[str, Values]

@@ -75,7 +75,7 @@ def _clock(text: str) -> int:
 
 def _moment(reader: FieldReader, scalar: ScalarNode, text: str, key: str) -> Instant | Day | None:
     written, zone_text = text, ""
-    if match := re.match(r"(.*[0-9])\s+([A-Za-z][\w/+-]*)\Z", text):
+    if match := re.match(r"(.*[0-9Zz])\s+([A-Za-z][\w/+-]*)\Z", text):
         written, zone_text = match[1], match[2]
     try:
         if _DATE.match(text):
