@@ -114,6 +114,8 @@ def value_axis(values: Floats, unit: Unit, *, count: int = 5, zero: bool = False
     # An end whose last step would be more than half empty stops beyond the data, without a tick.
     first += low / step - first > _EMPTY
     last -= last - high / step > _EMPTY
+    if last - first < 1:
+        first, last = math.floor(low / step), math.ceil(high / step)
     ticks = [i * step for i in range(first, last + 1)]
     decimals = next((d for d in range(12) if abs(step * 10**d - round(step * 10**d)) < _ROUND), 12)
     low, high = min(low, ticks[0]), max(high, ticks[-1])

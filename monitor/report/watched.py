@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.calendar import Times, TradingCalendar
-from rules.ast import Asset, Comparison, Expr, Literal, Logic, Not, Type
+from rules.ast import Asset, Call, Comparison, Expr, Literal, Logic, Not, Type
 from rules.engine import Engine
 from rules.ruleset import AlertRule, Formula
 from rules.view import Floats
@@ -74,6 +74,9 @@ def comparisons(expr: Expr) -> Iterator[tuple[Expr, str, Expr]]:
                 yield from comparisons(operand)
         case Not(operand=operand):
             yield from ((left, _NEGATED[op], right) for left, op, right in comparisons(operand))
+        case Call(function="crosses_above" | "crosses_below" as name, args=(watched, level, _)):
+            if isinstance(watched, Expr) and isinstance(level, Expr):
+                yield watched, ">" if name == "crosses_above" else "<", level
         case _:
             return
 

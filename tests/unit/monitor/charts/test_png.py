@@ -69,11 +69,10 @@ async def test_waiting_for_other_pictures_counts():
     async with rasterizer() as worker:
         await worker.start()
         os.kill(worker._process.pid, signal.SIGSTOP)
-        first = asyncio.create_task(worker.png(TEXT, 5))
-        while not worker._turn.locked():
-            await asyncio.sleep(0)
+        first = asyncio.create_task(worker.png(TEXT, 30))
+        second = asyncio.create_task(worker.png(BOLD, 0.1))
         with pytest.raises(PictureTimeout):
-            await worker.png(BOLD, 0.1)
+            await second
         os.kill(worker._process.pid, signal.SIGCONT)
         assert await first == raster.render(TEXT)
 
