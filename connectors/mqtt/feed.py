@@ -278,7 +278,7 @@ def _status(source: str, content: bytes, rejected: Counter[str]) -> list[Notice]
     text = content.strip().lower()
     if text.startswith((b"{", b'"')):
         try:
-            said = payload.anything(content)
+            said = msgspec.json.decode(content)
         except payload.UNREADABLE_PAYLOAD:
             said = None
         said = said.get("status") if isinstance(said, dict) else said

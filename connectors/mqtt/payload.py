@@ -17,6 +17,7 @@ from connectors.timestamps import UNREADABLE, Nanoseconds, msgpack_column, rfc33
 NAN: Final = float("nan")
 Id = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Stamp = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str | None
+PackedStamp = Stamp | Ext
 _NS: Final[dict[Unit, int]] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1, "rfc3339": 1}
 _JSON_STARTS: Final = b"{[ \t\r\n"
 """No MessagePack object or list begins with one of these bytes."""
@@ -71,26 +72,26 @@ class StatusRow(Row, gc=False):
 class PackedQuoteRow(QuoteRow, gc=False):
     """The same with a time as MessagePack can have it besides, as are those that follow."""
 
-    ts: Any
+    ts: PackedStamp  # type: ignore[assignment] # wider
 
 
 class PackedTradeRow(TradeRow, gc=False):
     """See above."""
 
-    ts: Any
+    ts: PackedStamp  # type: ignore[assignment] # wider
 
 
 class PackedBarRow(BarRow, gc=False):
     """See above."""
 
-    ts: Any
-    end: Any = None
+    ts: PackedStamp  # type: ignore[assignment] # wider
+    end: PackedStamp = None  # type: ignore[assignment]
 
 
 class PackedStatusRow(StatusRow, gc=False):
     """See above."""
 
-    ts: Any
+    ts: PackedStamp  # type: ignore[assignment] # wider
 
 
 class _Decoders:
