@@ -39,37 +39,59 @@ class Columns:
         self._quotes = Numbered()
         self._trades = Numbered()
 
-    def batch(self, received_at: int, frames: Iterable[Sequence[Any]], rejected: Counter[str]) -> Batch:
+    def batch(  # noqa: C901, PLR0912 - one loop, with no call for each message
+        self, received_at: int, frames: Iterable[Sequence[Any]], rejected: Counter[str]
+    ) -> Batch:
         """The batch of the messages of `frames`; what is impossible is counted in `rejected`."""
         quotes, trades = QuoteRows(), TradeRows()
-        numbers: list[int] = []
         others: list[Any] = []
-        q_symbol, q_time, q_number = quotes.symbols.append, quotes.times.append, numbers.append
+        unused: Counter[str] = Counter()
+        late = False
+        q_symbol, q_time = quotes.symbols.append, quotes.times.append
         bid, ask, bid_size, ask_size = (column.append for column in quotes.numbers.values())
         t_symbol, t_time, t_id = trades.symbols.append, trades.times.append, trades.ids.append
         price, size = (column.append for column in trades.numbers.values())
+        q_newest, t_newest = self._quotes.newest, self._trades.newest
+        q_known, t_known = q_newest.get, t_newest.get
         for messages in frames:
             for message in messages:
                 kind = type(message)
                 if kind is Quote:
-                    q_symbol(message.sym)
+                    symbol, number = message.sym, message.q
+                    if number > q_known(symbol, 0):
+                        q_newest[symbol] = number
+                    elif number and self._quotes.old(symbol, number, message.t):
+                        unused["duplicate quote" if number == q_known(symbol) else "late quote"] += 1
+                        continue
+                    q_symbol(symbol)
                     q_time(message.t)
                     bid(message.bp)
                     ask(message.ap)
                     bid_size(message.bs)
                     ask_size(message.ask_size)
-                    q_number(message.q)
                 elif kind is Trade:
-                    t_symbol(message.sym)
+                    symbol, number = message.sym, message.q
+                    if number > t_known(symbol, 0):
+                        t_newest[symbol] = number
+                    elif number and self._trades.old(symbol, number, message.t):
+                        if number == t_known(symbol):
+                            unused["duplicate trade"] += 1
+                            continue
+                        late = True  # a trade still, and in its place among those it came with
+                    t_symbol(symbol)
                     t_time(message.t)
                     price(message.p)
                     size(message.s)
-                    t_id(message.q)
+                    t_id(number or None)
                 else:
                     others.append(message)
-        unused = Counter(UNUSED[type(m)] for m in others if type(m) in UNUSED)
-        self._newest_quotes(quotes, numbers, unused)
-        self._each_trade_once(trades, unused)
+        if quotes.times:
+            self._quotes.reached(quotes.times[-1])
+        if trades.times:
+            self._trades.reached(trades.times[-1])
+        if late:
+            _order(trades)
+        unused.update(UNUSED[type(m)] for m in others if type(m) in UNUSED)
         bands = [m for m in others if type(m) is LimitBand]
         return Batch(
             feed=self._name,
@@ -84,37 +106,12 @@ class Columns:
             unused=unused,
         )
 
-    def _newest_quotes(self, quotes: QuoteRows, numbers: list[int], unused: Counter[str]) -> None:
-        """Take out the quotes that a newer one has replaced already."""
-        if not numbers:
-            return
-        order = self._quotes.judge(quotes.symbols, quotes.times, numbers)
-        if order.repeated or order.late:
-            unused["duplicate quote"] += len(order.repeated)
-            unused["late quote"] += len(order.late)
-            refused = {*order.repeated, *order.late}
-            _take([row for row in range(len(numbers)) if row not in refused], quotes)
 
-    def _each_trade_once(self, trades: TradeRows, unused: Counter[str]) -> None:
-        """Take out what comes twice in a row, and order the others as the vendor did; a late one is a trade still."""
-        if not trades.ids:
-            return
-        numbers = [number or 0 for number in trades.ids]
-        order = self._trades.judge(trades.symbols, trades.times, numbers)
-        if order.repeated:
-            unused["duplicate trade"] += len(order.repeated)
-            refused = set(order.repeated)
-            _take([row for row in range(len(numbers)) if row not in refused], trades)
-        if order.late:
-            _take(in_order(trades.symbols, [number or 0 for number in trades.ids]), trades)
-
-
-def _take(rows: Sequence[int], columns: QuoteRows | TradeRows) -> None:
-    """Only these rows, in this order."""
-    lists = [columns.times, columns.symbols, *columns.numbers.values()]
-    if isinstance(columns, TradeRows):
-        lists.append(columns.ids)
-    for values in lists:
+def _order(trades: TradeRows) -> None:
+    """Put each instrument's trades in the order of their numbers."""
+    rows = in_order(trades.symbols, [number or 0 for number in trades.ids])
+    columns: list[list[Any]] = [trades.times, trades.symbols, trades.ids, *trades.numbers.values()]
+    for values in columns:
         values[:] = [values[row] for row in rows]
 
 

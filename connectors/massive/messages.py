@@ -34,7 +34,7 @@ class Trade(Struct, tag="T", tag_field="ev", gc=False):
     p: float
     s: float
     t: Integer
-    q: Integer | None = None
+    q: Integer = 0
 
 
 class MinuteBar(Struct, tag="AM", tag_field="ev", gc=False):

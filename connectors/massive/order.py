@@ -8,52 +8,54 @@ https://massive.com/docs/websocket/stocks/trades, field ``q``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
-
-import numpy as np
+from typing import Final
 
 _DAY_MS: Final = 86_400_000
 _NIGHT_MS: Final = 6 * 3_600_000
 """06:00 UTC, between two trading days of New York in winter and in summer: where one day's numbers end."""
-_NUMBER_BITS: Final = 40
-_LAST_NUMBER: Final = 2**_NUMBER_BITS - 1
-_LAST_DAY: Final = 2**22 - 1
-"""A number and its day together make an int64."""
 _MOST: Final = 100_000
 """Instruments, several times those there are: with more, names are nonsense, and all are forgotten."""
 
 
-class Order(NamedTuple):
-    """Rows that are not simply the next of their instrument."""
-
-    repeated: list[int]
-    """The newest number again."""
-    late: list[int]
-    """A number below the newest: sent before it, or again."""
-
-
 class Numbered:
-    """The newest number of each instrument, for one kind of message."""
+    """The newest number of each instrument, for one kind of message and one day.
+
+    A number above :attr:`newest` is written there by who reads the message, which costs a look-up and no call; for any
+    other, :meth:`old` decides.
+    """
 
     def __init__(self) -> None:
-        self._newest: dict[str, int] = {}
+        self.newest: dict[str, int] = {}
+        self._day: int | None = None
 
-    def judge(self, symbols: Sequence[str], times: Sequence[int], numbers: Sequence[int]) -> Order:
-        """Which rows are repeated or late; one without a number (0) is neither. `times` are milliseconds since 1970."""
-        days = (np.asarray(times, dtype=np.int64) - _NIGHT_MS) // _DAY_MS
-        keys = (days.clip(0, _LAST_DAY) << _NUMBER_BITS) + np.asarray(numbers, dtype=np.int64).clip(0, _LAST_NUMBER)
-        order = Order([], [])
-        newest = self._newest
-        if len(newest) > _MOST:
-            newest.clear()
-        known = newest.get
-        for row, (symbol, key) in enumerate(zip(symbols, keys.tolist(), strict=True)):
-            before = known(symbol, -1)
-            if key > before:
-                newest[symbol] = key
-            elif numbers[row]:
-                (order.repeated if key == before else order.late).append(row)
-        return order
+    def old(self, symbol: str, number: int, time: int) -> bool:
+        """Whether a number that is not above the newest is old: it is the first one of its day otherwise.
+
+        `time` is the message's, milliseconds since 1970. Any other day will do: one wrong time must not keep the
+        numbers of a day that is over.
+        """
+        if self._day is None or _day(time) == self._day:
+            return True
+        self._begin(_day(time))
+        self.newest[symbol] = number
+        return False
+
+    def reached(self, time: int) -> None:
+        """Messages up to `time` have been read, milliseconds since 1970."""
+        day = _day(time)
+        if self._day is None:
+            self._day = day
+        elif day != self._day or len(self.newest) > _MOST:
+            self._begin(day)
+
+    def _begin(self, day: int) -> None:
+        """A new day: the numbers start again."""
+        self._day = day
+        self.newest.clear()
+
+
+def _day(time: int) -> int:
+    return (time - _NIGHT_MS) // _DAY_MS
 
 
 def in_order(symbols: Sequence[str], numbers: Sequence[int]) -> list[int]:
