@@ -5,13 +5,20 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final
 
+from rules.categories import WORDS
 from rules.fields import NEXT_OPEN
 from rules.functions import FUNCTIONS
 from rules.groups import MAX_NAME
+from rules.parse import MAX_LENGTH
 from rules.ruleset import Hours, NoData, OnClose, Severity
 
 Schema = dict[str, Any]
 
+_TABLE: Final = "\n".join(f"- `{s.usage}`: {s.result or 'of e'}, {s.summary}" for s in FUNCTIONS.values())
+_UNITS: Final = (
+    "Literals: `4%`, `400bp`, `1.5`, `30s`, `5m`, `2h`. Windows: `14d`, `2w`, clock time, a date, `open`, `wtd`, `mtd`,"
+    f" `qtd`, `ytd`. Categories of `quadrant`: {', '.join(f'`{word}`' for word in WORDS)}."
+)
 _WORD: Final = "^[A-Za-z_][A-Za-z0-9_]*$"
 _DURATION: Final = {"anyOf": [{"type": "string", "pattern": "^([0-9]{1,9}[smh]|0)$"}, {"const": 0}]}
 _MEMBERS: Final = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "string", "minLength": 1}}
@@ -90,11 +97,18 @@ def _alert() -> Schema:
         "required": ["alert", "when"],
         "properties": {
             "alert": _rule_name("The alert; part of the id of its episodes."),
-            "when": _expression("Fires while this holds."),
-            "until": _expression("Once fired, clears only when this holds."),
-            "value": _expression("What messages show."),
+            "when": _expression(
+                "Fires while this holds.",
+                "ret(IWM, 14d) - ret(SPY, 14d) > 400bp",
+                "zscore(excess(IWM, SPY, 14d), 250d) > 3",
+                "share(sectors, ret(it, 14d) > ret(SPY, 14d)) >= 70%",
+                "rank(it, sectors, ret(it, 20d)) <= 3 and ret(it, 1d) < -150bp",
+                "quadrant(it, SPY, 20d) == leading",
+            ),
+            "until": _expression("Once fired, clears only when this holds.", "ret(IWM, 14d) - ret(SPY, 14d) < 300bp"),
+            "value": _expression("What messages show.", "ret(IWM, 14d) - ret(SPY, 14d)"),
             "each": {
-                "description": "A universe: one instance per member, named `it`.",
+                "description": "A universe, or a basket for its members: one instance per member, named `it`.",
                 "type": "string",
                 "pattern": _WORD,
             },
@@ -111,7 +125,7 @@ def _record() -> Schema:
         "required": ["record", "value"],
         "properties": {
             "record": {"description": "A named series.", "type": "string", "pattern": _WORD},
-            "value": _expression("What is recorded."),
+            "value": _expression("What is recorded.", "ret(IWM, ytd) - ret(SPY, ytd)", "value(rates.ust_10y)"),
             "labels": settings["labels"],
             "enabled": settings["enabled"],
         },
@@ -148,9 +162,16 @@ def _rule_name(description: str) -> Schema:
     return {"description": description, "type": "string", "pattern": pattern, "maxLength": MAX_NAME}
 
 
-def _expression(description: str) -> Schema:
+def _expression(description: str, *examples: str) -> Schema:
     usages = ", ".join(signature.usage for signature in FUNCTIONS.values())
-    return {"description": f"{description} Functions: {usages}.", "type": "string", "minLength": 1}
+    return {
+        "description": f"{description} Functions: {usages}.",
+        "markdownDescription": f"{description}\n\n{_TABLE}\n\n{_UNITS}",
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_LENGTH,
+        "examples": list(examples),
+    }
 
 
 def _choice(description: str, kind: type[StrEnum], default: StrEnum | None) -> Schema:

@@ -18,12 +18,14 @@ from rules.check import check
 from rules.diagnostics import Level
 from rules.doubts import doubts
 from rules.load import FormulaError, load_texts, parse_expression
+from rules.plan import Compiler
 from rules.ruleset import RuleSet
 from rules.scope import Scope
 from tests.property.rules.expressions import HEADER, expression, rule_file
 
 MILLISECONDS: Final = 50
 MEGABYTES: Final = 50
+SESSION_NS: Final = 390 * 60 * 10**9
 CHUNK: Final = 5_000
 MILLION: Final = int(os.environ.get("FUZZ_CASES", "1_000_000"))
 FILES: Final = 0.1
@@ -39,7 +41,7 @@ def ruleset() -> RuleSet:
 
 
 def look_at_expression(text: str) -> None:
-    """Checks an expression as a rule of a universe has it, and as somebody types it."""
+    """Checks an expression as a rule of a universe has it and as somebody types it, and plans how it is calculated."""
     names = ruleset()
     checked = check(text.rstrip(), Scope.of(names), it=names.universes["sectors"])
     assert (checked.formula is None) == bool(checked.problems)
@@ -50,6 +52,10 @@ def look_at_expression(text: str) -> None:
         for doubt in doubts(checked.formula, "when"):
             assert 0 <= doubt.span.start < len(text)
             assert doubt.message
+        compiler = Compiler(SESSION_NS)
+        for member in names.universes["sectors"].members:
+            compiler.slot(checked.formula.expr, member)
+        assert compiler.plan().size > 0
     try:
         parse_expression(text, names)
     except FormulaError as error:

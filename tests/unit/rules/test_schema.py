@@ -8,8 +8,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import rules
+from rules.check import check
 from rules.document import load
+from rules.functions import FUNCTIONS
+from rules.load import load_texts
 from rules.schema import rules_schema
+from rules.scope import Scope
 
 LIBRARY = sorted(Path(rules.__file__).with_name("library").glob("*.yaml"))
 RULE = {"alert": "a", "when": "ret(IWM, 1d) > 0"}
@@ -21,6 +25,17 @@ def errors(data: Any) -> list[str]:
 
 def rule(**keys: Any) -> dict[str, Any]:
     return {"groups": [{"name": "g", "rules": [RULE | keys]}]}
+
+
+def test_examples_are_expressions() -> None:
+    names = load_texts({"a.yaml": "universes: {sectors: [XLB, XLE]}"}).ruleset
+    assert names is not None
+    alert, record = rules_schema()["properties"]["groups"]["items"]["properties"]["rules"]["items"]["anyOf"]
+    fields = [alert["properties"][key] for key in ("when", "until", "value")] + [record["properties"]["value"]]
+    for example in (example for field in fields for example in field["examples"]):
+        assert check(example, Scope.of(names), it=names.universes["sectors"]).problems == ()
+    for function in FUNCTIONS.values():
+        assert f"`{function.usage}`" in fields[0]["markdownDescription"]
 
 
 def test_it_is_a_schema_and_json() -> None:
