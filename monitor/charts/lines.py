@@ -131,7 +131,9 @@ def line_chart(chart: LineChart, size: Size = Size(), theme: Theme = Theme.LIGHT
     parts += _moments(chart, frame)
     parts += _level_texts(chart, frame)
     parts += _ends(chart, frame)
-    return document(parts, size, theme, chart.title or "Chart", describe(chart))
+    return document(
+        parts, size, theme, chart.title or next((line.name for line in chart.lines), "Chart"), describe(chart)
+    )
 
 
 def describe(chart: LineChart) -> str:
