@@ -70,6 +70,7 @@ class Steps:
             PlanError: It is after the calendar's end.
         """
         if isinstance(self._every, Clock):
+            self._session_at(self.start + number * self._every.ns)
             return self.start + number * self._every.ns
         if self.session + number >= len(self._calendar):
             raise PlanError("at", f"the calendar {self._calendar.name} ends before session {number} of the test")
