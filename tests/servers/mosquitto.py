@@ -1,4 +1,4 @@
-"""A real Mosquitto on loopback: with or without TLS and passwords, with persistence, and killed when a test wants it."""
+"""A real Mosquitto on loopback: with TLS and passwords or without, persistent, killed when a test wants it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Broker:
         before = database.stat().st_mtime_ns if database.exists() else 0
         self.process.send_signal(signal.SIGUSR1)
         async with asyncio.timeout(20):
-            while not database.exists() or database.stat().st_mtime_ns == before:
+            while not database.exists() or database.stat().st_mtime_ns == before:  # noqa: ASYNC110 - a file tells nobody
                 await asyncio.sleep(0.02)
 
     def _configuration(self) -> Path:
@@ -93,15 +93,15 @@ class Broker:
         if self.password:
             passwords = self.folder / "passwords"
             if not passwords.exists():
-                subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, USER, PASSWORD], check=True)  # noqa: S603, S607
+                subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, USER, PASSWORD], check=True)
             lines += ["allow_anonymous false", f"password_file {passwords}"]
         else:
             lines.append("allow_anonymous true")
         if self.tls:
             key = self.folder / "key.pem"
             if not self.ca.exists():
-                subprocess.run(  # noqa: S603
-                    [  # noqa: S607
+                subprocess.run(
+                    [
                         *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
                         *("-nodes", "-days", "2", "-keyout", key, "-out", self.ca, "-subj", "/CN=localhost"),
                         *("-addext", "subjectAltName=DNS:localhost"),
