@@ -18,6 +18,8 @@ import structlog
 
 from connectors.backlog import Backlog
 from monitor import clock, logs, settings
+from monitor.alerting import configured
+from monitor.alerting.dispatcher import Dispatcher
 from monitor.calendar import CalendarError, TradingCalendar
 from monitor.compute import ComputeThread
 from monitor.daemon import Daemon, Parts, Schedule
@@ -31,7 +33,7 @@ from monitor.metrics import Metrics
 from monitor.notify.outbox import Notifier
 from monitor.notify.receivers import open_receiver
 from monitor.notify.sender import Sender
-from monitor.pipeline import Pipeline, Routing
+from monitor.pipeline import Pipeline
 from monitor.recovery import read_history, recover
 from monitor.rule_files import read_rules
 from monitor.seeded import Seeded
@@ -133,11 +135,13 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             engine,
             truth,
             Cutter(config.evaluate_every, hold_last=not follows_wall),
-            Routing(config.told, _ZONE),
+            _ZONE,
             follows_wall=follows_wall,
             last_id=recovered.last_id,
             on_template_error=metrics.template_error,
         )
+        dispatcher = Dispatcher(store, configured.policy(config, calendar), exact=not follows_wall)
+        await dispatcher.load(state.now)
         compute = ComputeThread(pipeline)
         stack.callback(compute.close)
         parts = Parts(
@@ -146,6 +150,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             backlog=backlog,
             feeds=feeds,
             liveness=liveness,
+            dispatcher=dispatcher,
             notifier=notifier,
             health=health,
             metrics=metrics,
@@ -185,7 +190,13 @@ async def _serve(
         def start(*loops: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
             return [group.create_task(loop) for loop in loops]
 
-        outward = start(daemon.committer.run(), notifier.run(), web.run(), daemon.events.run(lambda: snapshot(daemon)))
+        outward = start(
+            daemon.committer.run(),
+            daemon.dispatcher.run(),
+            notifier.run(),
+            web.run(),
+            daemon.events.run(lambda: snapshot(daemon)),
+        )
         await daemon.adopt(records)
         await feeds.want(await daemon.compute.run(lambda p: p.engine.requirements.instruments))
         inward = start(*(source.run() for source in feeds.sources))

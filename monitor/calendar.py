@@ -149,6 +149,11 @@ class TradingCalendar:
         never = hours is Hours.ALWAYS or self.name == ALWAYS
         return None if never else self._hours[hours].end_after(ns)
 
+    def open_after(self, ns: int) -> int | None:
+        """The first start of regular trading after `ns`; None past the calendar's end."""
+        following = bisect_right(self._opens, ns)
+        return self._opens[following] if following < len(self._opens) else None
+
     # --- grid minutes ---------------------------------------------------------------------------------------
 
     def minute_at(self, ns: int) -> int:

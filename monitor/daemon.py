@@ -18,6 +18,7 @@ import structlog
 
 from connectors.backlog import Backlog
 from monitor import clock, queries
+from monitor.alerting.dispatcher import Dispatcher
 from monitor.committer import Committer
 from monitor.compaction import compact
 from monitor.compute import ComputeThread
@@ -67,6 +68,7 @@ class Parts:
     backlog: Backlog
     feeds: Feeds
     liveness: Liveness
+    dispatcher: Dispatcher
     notifier: Notifier
     health: HealthBoard
     metrics: Metrics
@@ -85,7 +87,7 @@ class Daemon:
     """The loops, and what the API asks of them."""
 
     def __init__(self, parts: Parts) -> None:
-        self.compute, self.store = parts.compute, parts.store
+        self.compute, self.store, self.dispatcher = parts.compute, parts.store, parts.dispatcher
         self._backlog, self._feeds, self._liveness = parts.backlog, parts.feeds, parts.liveness
         self._notifier, self._health, self._metrics = parts.notifier, parts.health, parts.metrics
         self._rule_paths, self._schedule, self._follows_wall = parts.rule_paths, parts.schedule, parts.follows_wall
@@ -137,6 +139,7 @@ class Daemon:
         await self._in_turn(Pipeline.flush, clock.wall_ns())
         await self._checkpoint()
         await self.committer.drained()
+        await self.dispatcher.drained()
 
     # --- housekeeping ---------------------------------------------------------------------------------------
 
@@ -238,6 +241,7 @@ class Daemon:
     # --- what happened --------------------------------------------------------------------------------------
 
     def _committed(self, results: list[Result], seconds: float) -> None:
+        self.dispatcher.committed(results)
         now = clock.wall_ns()
         self.events.transitions(t["transition"] for r in results for t in r.commit.transitions)
         steps = [r for r in results if r.rows]

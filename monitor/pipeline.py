@@ -20,8 +20,7 @@ from connectors.batch import Batch, Receipt
 from monitor import clock, journal
 from monitor.ingest import CleanBatch, Cutter, TruthFilter
 from monitor.last_quotes import LastQuotes
-from monitor.notify.compose import compose, plain_evidence
-from monitor.notify.message import Notification
+from monitor.notify.compose import Notice, describe, plain_evidence
 from monitor.self_series import SelfSeries
 from monitor.state import MarketState
 from monitor.store.base import BarChunk, Checkpoint, Commit, JournalEntry, JournalId
@@ -40,24 +39,21 @@ _AT_ONCE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One piece of data and what it led to. `received_at`: wall clock of the oldest frame in it, UTC ns."""
+    """One piece of data and what it led to. `received_at`: wall clock of the oldest frame in it, UTC ns.
+
+    `at`: event time after it. `notices`: what people are told of each transition, None where nobody is.
+    """
 
     commit: Commit
     transitions: tuple[Transition, ...]
     received_at: int
+    at: int = 0
+    notices: tuple[Notice | None, ...] = ()
     rows: int = 0
     apply_seconds: float = 0.0
     evaluation_seconds: float = 0.0
     receipts: tuple[Receipt, ...] = ()
     """To be called once this, and with it all before it, is durable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """Who is told, and in which zone times are shown."""
-
-    receivers: tuple[str, ...]
-    zone: ZoneInfo
 
 
 class Pipeline:
@@ -69,18 +65,18 @@ class Pipeline:
         engine: Engine,
         truth: TruthFilter,
         cutter: Cutter,
-        routing: Routing,
+        zone: ZoneInfo,
         *,
         follows_wall: bool,
         last_id: JournalId | None = None,
         on_template_error: Callable[[str, str], None] | None = None,
     ) -> None:
-        """`follows_wall`.
+        """`zone`: the exchange's, in which times are shown.
 
-        Whether event time and the machine's clock are the same time, so that rows can be in the future.
+        `follows_wall`: whether event time and the machine's clock are the same time, so that rows can be in the future.
         """
         self.state, self.engine, self.truth = state, engine, truth
-        self._cutter, self._routing, self._follows_wall = cutter, routing, follows_wall
+        self._cutter, self._zone, self._follows_wall = cutter, zone, follows_wall
         self._last_id = last_id or JournalId(0, 0)
         self._on_template_error = on_template_error
         self._pieces: deque[CleanBatch] = deque()
@@ -164,20 +160,21 @@ class Pipeline:
         return journal.encode(piece, self.state.now, {FEED: self._feed.encode()} if self._feed else None)
 
     def _result(self, fields: Mapping[str, bytes], evaluation: Evaluation, wall_ns: int) -> Result:
-        notes = [n for t in evaluation.transitions for n in self._tell(t)]
+        notices = tuple(self._notice(t) for t in evaluation.transitions)
         commit = Commit(
             entry=JournalEntry(self._next_id(wall_ns), fields),
             instances={name: None if r is None else encode_record(r) for name, r in evaluation.records},
-            transitions=[encode_transition(t) for t in evaluation.transitions],
-            outbox=[n.encode() for n in notes],
+            transitions=[encode_transition(t, n) for t, n in zip(evaluation.transitions, notices, strict=True)],
             quotes=self._last_quotes.due(wall_ns),
         )
-        return Result(commit, evaluation.transitions, self._received_at)
+        return Result(commit, evaluation.transitions, self._received_at, self.state.now, notices)
 
-    def _tell(self, transition: Transition) -> list[Notification]:
+    def _notice(self, transition: Transition) -> Notice | None:
+        notice = describe(transition, zone=self._zone, on_error=self._on_template_error)
+        if notice is None:
+            return None
         rule = next((r for r in self.engine.ruleset.alerts if r.name == transition.alert), None)
-        receivers = rule.notify if rule and rule.notify is not None else self._routing.receivers
-        return compose(transition, receivers, zone=self._routing.zone, on_error=self._on_template_error)
+        return notice if rule is None else replace(notice, notify=rule.notify, repeat=rule.repeat)
 
     def _next_id(self, wall_ns: int) -> JournalId:
         ms = max(wall_ns // 1_000_000, self._last_id.ms)
@@ -248,8 +245,8 @@ def decode_record(data: bytes) -> InstanceRecord:
     return msgspec.json.decode(data, type=InstanceRecord)
 
 
-def encode_transition(transition: Transition) -> dict[str, bytes]:
-    """A transition as a stream entry: the fields people filter by, and all of it as JSON."""
+def encode_transition(transition: Transition, notice: Notice | None = None) -> dict[str, bytes]:
+    """A transition as a stream entry: the fields people filter by, all of it as JSON, and what people are told."""
     plain = {
         "at": transition.at,
         "alert": transition.alert,
@@ -272,4 +269,14 @@ def encode_transition(transition: Transition) -> dict[str, bytes]:
         "episode": transition.episode.encode(),
         "to": str(transition.new).encode(),
         "transition": msgspec.json.encode(plain),
+        **({"notice": msgspec.json.encode(replace(notice, evidence={}))} if notice else {}),
     }
+
+
+def decode_transition(fields: Mapping[str, bytes]) -> tuple[Transition, Notice | None]:
+    """The transition of a stream entry, and what people are told. Raises msgspec.ValidationError if it is none."""
+    plain = msgspec.json.decode(fields["transition"])
+    plain["old"], plain["new"] = plain.pop("from"), plain.pop("to")
+    notice = msgspec.json.decode(fields["notice"], type=Notice) if "notice" in fields else None
+    told = None if notice is None else replace(notice, evidence=plain["evidence"])
+    return msgspec.convert(plain, Transition), told

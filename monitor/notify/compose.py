@@ -1,21 +1,26 @@
-"""From a transition to the messages that tell of it, one a receiver."""
+"""From a transition to what people are told of it, and from that to the message for a receiver."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from monitor.notify import values
-from monitor.notify.message import Kind, Notification
+from monitor.notify.message import AlertNotice, Kind, Notification
 from monitor.notify.templates import TemplateError, clipped, render
 from rules.transition import Evidence, Reason, State, Transition
 
 SUMMARY: Final = "summary"
 _SUMMARY_LIMIT: Final = 300
 _ANNOTATION_LIMIT: Final = 2_000
-_SEQUENCE: Final = {Kind.FIRING: 1, Kind.RESOLVED: 2}
+_MOST_NAMES: Final = 5
+_WEIGHTS: Final = {"info": 1, "warning": 2, "critical": 3}
+SHOWN: Final = 20
+"""Alerts of a message that are shown in full."""
 _HOLDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<": float.__lt__,
     "<=": float.__le__,
@@ -40,21 +45,30 @@ def told(transition: Transition) -> Kind | None:
     return None
 
 
-def compose(
-    transition: Transition,
-    receivers: Sequence[str],
-    *,
-    zone: ZoneInfo = values.NEW_YORK,
-    on_error: OnTemplateError | None = None,
-) -> list[Notification]:
-    """The messages a transition asks for, one a receiver, in the receivers' order.
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What people are told of a transition, fixed when it is decided. `notify` and `repeat` are the rule's own."""
+
+    kind: Kind
+    summary: str
+    annotations: Mapping[str, str]
+    value: float | None
+    evidence: Mapping[str, Any]
+    notify: tuple[str, ...] | None = None
+    repeat: tuple[str, ...] | None = None
+
+
+def describe(
+    transition: Transition, *, zone: ZoneInfo = values.NEW_YORK, on_error: OnTemplateError | None = None
+) -> Notice | None:
+    """What a transition is told as; None for one that nobody is told of.
 
     `zone` is the exchange's, for the `local` filter. A template that fails does not keep the alert from being told: the
     default sentence takes its place, with the rule's name and the error.
     """
     kind = told(transition)
-    if kind is None or not receivers:
-        return []
+    if kind is None:
+        return None
     evidence = plain_evidence(transition.evidence)
     names = {
         "value": values.number(transition.value),
@@ -82,27 +96,55 @@ def compose(
     summary = rendered.pop(SUMMARY, "")
     if not summary.strip() or any(text.startswith(f"annotation {SUMMARY} ") for text in failed):
         summary = " ".join([default_summary(transition, kind, evidence), *(f"({text})" for text in failed)])
-    return [
-        Notification(
-            episode=transition.episode,
-            kind=kind,
-            sequence=_SEQUENCE[kind],
-            receiver=receiver,
-            alert=transition.alert,
-            member=transition.member,
-            severity=transition.severity,
-            at=transition.at,
-            started_at=transition.started_at,
-            reason=str(transition.reason),
-            value=values.number(transition.value),
-            value_type=transition.value_type,
-            summary=clipped(" ".join(summary.split()), _SUMMARY_LIMIT),
-            labels=dict(transition.labels),
-            annotations=rendered,
-            evidence=evidence,
-        )
-        for receiver in receivers
-    ]
+    return Notice(
+        kind=kind,
+        summary=clipped(" ".join(summary.split()), _SUMMARY_LIMIT),
+        annotations=rendered,
+        value=values.number(transition.value),
+        evidence=evidence,
+    )
+
+
+def message(
+    receiver: str, notices: Sequence[AlertNotice], *, group_key: str = "", group_labels: Mapping[str, str] | None = None
+) -> Notification:
+    """The message that tells a receiver of these alerts: as that of one alert where it is one, else as a list."""
+    labels = group_labels or {}
+    if len(notices) == 1:
+        alone = {name: getattr(notices[0], name) for name in AlertNotice.__dataclass_fields__}
+        return Notification(receiver=receiver, group_key=group_key, group_labels=labels, **alone)
+    ordered = sorted(notices, key=lambda n: (n.kind is not Kind.FIRING, -_WEIGHTS.get(n.severity, 0), n.started_at))
+    digest = hashlib.sha256("\n".join(n.key("") for n in ordered).encode()).hexdigest()[:16]
+    firing = sum(n.kind is Kind.FIRING for n in ordered)
+    counts = [f"{count} {word}" for count, word in ((firing, "firing"), (len(ordered) - firing, "resolved")) if count]
+    about = ", ".join(f"{name}={text}" for name, text in sorted(labels.items())) or _names(ordered)
+    first = ordered[0]
+    return Notification(
+        episode=f"group-{digest}",
+        kind=first.kind,
+        sequence=1,
+        receiver=receiver,
+        alert=first.alert if len({n.alert for n in ordered}) == 1 else "",
+        member="",
+        severity=max((n.severity for n in ordered), key=lambda severity: _WEIGHTS.get(severity, 0)),
+        at=max(n.at for n in ordered),
+        started_at=min(n.started_at for n in ordered),
+        reason="",
+        value=None,
+        value_type="",
+        summary=clipped(f"{', '.join(counts)}: {about}", _SUMMARY_LIMIT),
+        labels=labels,
+        group_key=group_key,
+        group_labels=labels,
+        alerts=(*ordered[:SHOWN], *(replace(n, summary="", annotations={}, evidence={}) for n in ordered[SHOWN:])),
+    )
+
+
+def _names(notices: Sequence[AlertNotice]) -> str:
+    """The rules the alerts are of, a few of them."""
+    names = list(dict.fromkeys(n.alert for n in notices))
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def default_summary(transition: Transition, kind: Kind, evidence: Mapping[str, Any]) -> str:

@@ -135,7 +135,7 @@ class Lane:
     def add(self, message: Message) -> None:
         """Send the message when those of its episode before it are done with."""
         self.held += 1
-        episode = message.notification.episode
+        episode = message.notification.line
         waiting = self._episodes.get(episode)
         if waiting is not None:
             waiting.append(message)

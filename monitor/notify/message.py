@@ -18,8 +18,41 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AlertNotice:
+    """One alert of a message. `at`: event time, UTC ns.
+
+    `sequence` counts what a receiver is told of the episode, from 1. In a long message, those that are not shown in full have no summary, annotations or evidence.
+    """
+
+    episode: str
+    kind: Kind
+    sequence: int
+    alert: str
+    member: str
+    severity: str
+    at: int
+    started_at: int
+    reason: str
+    value: float | None
+    value_type: str
+    summary: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def key(self, receiver: str) -> str:
+        """The idempotency key of this alert's telling."""
+        return f"{self.episode}:{self.kind}:{self.sequence}:{receiver}"
+
+
+@dataclass(frozen=True, slots=True)
 class Notification:
-    """One message to one receiver. `at`: event time, UTC ns. `sequence` counts the messages of the episode, from 1."""
+    """One message to one receiver, of one alert or of a group.
+
+    Of one alert, the fields are that alert's, and `alerts` is empty. Of a group, `alerts` are its news, those that fire
+    first; `episode` names the message, `kind` is firing where one of them fires, `severity` the highest, and `summary`
+    counts them. `group_key` and `group_labels` say what the alerts have in common; empty where they are not grouped.
+    """
 
     episode: str
     kind: Kind
@@ -37,6 +70,22 @@ class Notification:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    group_key: str = ""
+    group_labels: Mapping[str, str] = field(default_factory=dict)
+    alerts: tuple[AlertNotice, ...] = ()
+
+    @property
+    def notices(self) -> tuple[AlertNotice, ...]:
+        """What it tells, an alert each; at least one."""
+        if self.alerts:
+            return self.alerts
+        return (AlertNotice(**{name: getattr(self, name) for name in AlertNotice.__dataclass_fields__}),)
+
+    @property
+    def line(self) -> str:
+        """Messages of one line are delivered one after the other: those of an episode, or of a group."""
+        return self.group_key or self.episode
 
     @property
     def key(self) -> str:

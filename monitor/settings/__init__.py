@@ -1,5 +1,6 @@
 """The configuration: what can be set, where it comes from, and what is wrong with it."""
 
+from monitor.settings.alerting import InhibitSettings, ReceiverSettings, RootRouteSettings, RouteSettings, TimeSettings
 from monitor.settings.load import LoadedSettings, config_schema, is_config, load_settings
 from monitor.settings.model import (
     AlpacaFeed,
@@ -12,9 +13,7 @@ from monitor.settings.model import (
     LogSettings,
     MassiveFeed,
     MqttFeed,
-    ReceiverSettings,
     ReplayFeed,
-    RouteSettings,
     Settings,
     SimulatorFeed,
     StoreSettings,
@@ -29,6 +28,7 @@ __all__ = [
     "FeedSettings",
     "FileHistory",
     "FinnhubFeed",
+    "InhibitSettings",
     "KrakenFeed",
     "LoadedSettings",
     "LogSettings",
@@ -36,11 +36,13 @@ __all__ = [
     "MqttFeed",
     "ReceiverSettings",
     "ReplayFeed",
+    "RootRouteSettings",
     "RouteSettings",
     "Settings",
     "SimulatorFeed",
     "StoreSettings",
     "StreamFeed",
+    "TimeSettings",
     "WebSettings",
     "config_schema",
     "is_config",

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from monitor.settings import model
+from monitor.settings import alerting, model
 from monitor.settings.problem import Key, Problem
 from rules.diagnostics import did_you_mean, listed, suggest
 
@@ -19,17 +19,17 @@ FEEDS: Final[Mapping[str, type[BaseModel]]] = {
 
 _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "store": model.StoreSettings,
-    "route": model.RouteSettings,
+    "route": alerting.RootRouteSettings,
     "web": model.WebSettings,
     "log": model.LogSettings,
 }
-_ITEMS: Final[Mapping[str, type[BaseModel]]] = {"history": model.FileHistory, "receivers": model.ReceiverSettings}
-
-LATER: Final[Mapping[str, frozenset[str]]] = {
-    "": frozenset({"inhibit", "mute", "mutes", "silences"}),
-    "route": frozenset({"group_by", "group_wait", "group_interval", "repeat", "routes", "match", "mute", "continue"}),
-    "receivers": frozenset({"picture", "digest"}),
+_ITEMS: Final[Mapping[str, type[BaseModel]]] = {
+    "history": model.FileHistory,
+    "receivers": alerting.ReceiverSettings,
+    "inhibit": alerting.InhibitSettings,
 }
+
+LATER: Final[Mapping[str, frozenset[str]]] = {"receivers": frozenset({"picture", "digest"})}
 """Keys that the format has and this version does not act on, by section: refused rather than ignored."""
 
 _WHAT: Final[Mapping[str, str]] = {
@@ -81,8 +81,14 @@ def sections(path: Sequence[Key], raw: Any) -> type[BaseModel] | None:  # noqa: 
             return FEEDS.get(str(value_at(raw, (*path, "type"))))
         case (str(key),):
             return _SECTIONS.get(key)
-        case ("history" | "receivers" as key, _):
+        case ("history" | "receivers" | "inhibit" as key, _):
             return _ITEMS[key]
+        case ("receivers", _, "flap"):
+            return alerting.FlapSettings
+        case ("mute_times", _, _):
+            return alerting.TimeSettings
+        case ("route", *below) if below[::2] == ["routes"] * (len(below) // 2) and len(below) % 2 == 0:
+            return alerting.RouteSettings
         case _:
             return None
 

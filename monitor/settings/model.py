@@ -9,16 +9,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
-    StringConstraints,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -26,6 +24,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from connectors.mqtt.layout import ForeignLayout, LayoutError
+from monitor.settings.alerting import InhibitSettings, ReceiverSettings, RootRouteSettings, TimeSettings
+from monitor.settings.base import Model, Name, Text
 from monitor.settings.durations import UNITS, Duration, PositiveDuration
 from rules.diagnostics import did_you_mean
 
@@ -42,8 +42,6 @@ EMBEDDED: Final = "embedded"
 CONSOLE: Final = "console"
 """The receiver there is where none is configured."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-Text = Annotated[str, StringConstraints(min_length=1)]
 Symbols = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
@@ -67,12 +65,6 @@ def _not_empty(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().strip():
         raise PydanticCustomError("empty_secret", "is empty")
     return secret
-
-
-class Model(BaseModel):
-    """Base of all: unknown keys are errors, nothing changes after loading, errors do not repeat the input."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
 
 
 class StoreSettings(Model):
@@ -296,38 +288,6 @@ class FileHistory(Model):
     data: ExistingPath
 
 
-class ReceiverSettings(Model):
-    """Somewhere alerts go."""
-
-    urls: Annotated[tuple[SecretStr, ...], Field(min_length=1)] = Field(
-        description="addresses: console://, or those of apprise (mailtos://, slack://, json://, ...)"
-    )
-    deadline: PositiveDuration = Field(default=15 * _S, description="how long one attempt may take")
-
-    @field_validator("urls")
-    @classmethod
-    def _addresses(cls, urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        for number, url in enumerate(urls, start=1):
-            if "://" not in url.get_secret_value():
-                raise PydanticCustomError(
-                    "receiver_url",
-                    "address {number} is none: it starts with a service, such as mailtos://",
-                    {"number": number},
-                )
-        return urls
-
-
-class RouteSettings(Model):
-    """Who is told, unless a rule says otherwise."""
-
-    receiver: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(description="one receiver, or several")
-
-    @field_validator("receiver", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
-        return (value,) if isinstance(value, str) else value
-
-
 class WebSettings(Model):
     """The page and the API."""
 
@@ -403,7 +363,11 @@ class Settings(Model):
     receivers: Annotated[dict[Name, ReceiverSettings], Field(min_length=1)] = Field(
         default_factory=lambda: {CONSOLE: ReceiverSettings(urls=(SecretStr("console://"),))}
     )
-    route: RouteSettings | None = Field(default=None, description="without it, every receiver is told")
+    route: RootRouteSettings | None = Field(default=None, description="without it, every receiver is told")
+    inhibit: tuple[InhibitSettings, ...] = Field(default=(), description="alerts that are not told while others fire")
+    mute_times: dict[Name, tuple[TimeSettings, ...]] = Field(
+        default_factory=dict, description="times by name, for `mute` of a route"
+    )
     web: WebSettings = WebSettings()
     lateness: Duration = Field(default=30 * _S, description="how far behind the newest event a quote or trade may be")
     stale_after: PositiveDuration = Field(default=900 * _S, description="age at which a price is no longer known")

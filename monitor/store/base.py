@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class StoreError(Exception):
@@ -125,6 +125,35 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Dispatch:
+    """One step of the dispatcher: who is told what, and why.
+
+    `id` rises from step to step as a journal position does; `previous` is the one that must be there, None where that is
+    not known. `ledger`: hash field -> JSON, None removes it. `outbox` and `decisions`: stream entries, in order. The
+    ledger's field :data:`STEP` is the store's own: the newest step's id.
+    """
+
+    id: JournalId
+    previous: JournalId | None = None
+    ledger: Mapping[str, bytes | None] = field(default_factory=dict)
+    outbox: Sequence[Mapping[str, bytes]] = ()
+    decisions: Sequence[Mapping[str, bytes]] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes, near enough to bound a buffer."""
+        entries = (*self.outbox, *self.decisions)
+        return sum(len(v or b"") for v in self.ledger.values()) + sum(len(v) for e in entries for v in e.values()) + 256
+
+
+STEP: Final = "step"
+"""The ledger's field that holds the id of the newest step."""
+
+SILENCES: Final = "silences"
+ACKS: Final = "acks"
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxEntry:
     """A notification to deliver.
 
@@ -189,6 +218,27 @@ class Store(Protocol):
 
     async def transitions(self, limit: int, episode: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
         """The newest transitions, newest first; of one episode only where given."""
+
+    async def transitions_after(self, after: str, limit: int) -> list[tuple[str, dict[str, bytes]]]:
+        """The oldest transitions later than the stream id `after` (all, where it is empty), oldest first."""
+
+    async def dispatch(self, step: Dispatch) -> None:
+        """Make a step durable: ledger, outbox and decisions together or not at all. One made before is passed over.
+
+        Raises LeaseLost where another epoch is newer, StoreRewound where the step before this one is not there.
+        """
+
+    async def ledger(self) -> dict[str, bytes]:
+        """Every field of the ledger."""
+
+    async def decisions(self, limit: int, alert: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
+        """The newest decisions, newest first; of one alert rule only where given."""
+
+    async def records(self, name: str) -> dict[str, bytes]:
+        """What people have said: every field of the hash :data:`SILENCES` or :data:`ACKS`."""
+
+    async def keep_records(self, name: str, records: Mapping[str, bytes | None]) -> None:
+        """Set fields of that hash, and remove those that are None, in one step; refused for an old epoch."""
 
     async def take_outbox(self, consumer: str, count: int, block_ms: int) -> list[OutboxEntry]:
         """New notifications for this consumer, waiting up to `block_ms` for the first. Uses a connection of its own."""

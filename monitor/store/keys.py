@@ -67,6 +67,20 @@ class Keys:
         return f"{self.prefix}dead"
 
     @property
+    def ledger(self) -> str:
+        """Hash: what the dispatcher knows: open alerts, who was told what, when groups were told, ``cursor``."""
+        return f"{self.prefix}ledger"
+
+    @property
+    def decisions(self) -> str:
+        """Stream: why somebody was, or was not, told."""
+        return f"{self.prefix}decisions"
+
+    def records(self, name: str) -> str:
+        """Hash: ``silences`` or ``acks``."""
+        return f"{self.prefix}{name}"
+
+    @property
     def notified(self) -> str:
         """Hash: idempotency key -> outcome."""
         return f"{self.prefix}notified"

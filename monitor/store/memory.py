@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitor.store.base import (
+    STEP,
     BarChunk,
     Checkpoint,
     Commit,
+    Dispatch,
     JournalEntry,
     JournalId,
     LeaseLost,
@@ -53,6 +55,10 @@ class MemoryServer:
     outbox: dict[str, Waiting] = field(default_factory=dict)
     dead: list[dict[str, bytes]] = field(default_factory=list)
     notified: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    step: JournalId | None = None
+    ledger: dict[str, bytes] = field(default_factory=dict)
+    decisions: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
+    records: dict[str, dict[str, bytes]] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -66,7 +72,9 @@ class MemoryStore:
         transitions_kept: int = 20_000,
         dead_kept: int = 10_000,
         outcomes_kept: int = 20_000,
+        decisions_kept: int = 20_000,
     ) -> None:
+        self._decisions_kept = decisions_kept
         self.server = server or MemoryServer()
         self._transitions_kept = transitions_kept
         self._dead_kept = dead_kept
@@ -197,6 +205,57 @@ class MemoryStore:
         """The newest transitions, newest first; those whose field ``episode`` is the given one."""
         newest_first = reversed(self._there().transitions)
         return [t for t in newest_first if episode is None or t[1].get("episode") == episode.encode()][:limit]
+
+    async def transitions_after(self, after: str, limit: int) -> list[tuple[str, dict[str, bytes]]]:
+        """The oldest transitions later than a stream id, oldest first."""
+        since = _order(JournalId.parse(after)) if after else (-1, -1)
+        return [t for t in self._there().transitions if _order(JournalId.parse(t[0])) > since][:limit]
+
+    # Who is told
+
+    async def dispatch(self, step: Dispatch) -> None:
+        """Make a step durable, once."""
+        server = self._held()
+        last = _order(server.step) if server.step else (0, 0)
+        if last >= _order(step.id):
+            return
+        if step.previous is not None and last < _order(step.previous):
+            raise StoreRewound(f"the ledger ends at {server.step} and {step.previous} must come before {step.id}")
+        server.step = step.id
+        server.ledger[STEP] = str(step.id).encode()
+        for name, data in step.ledger.items():
+            if data is None:
+                server.ledger.pop(name, None)
+            else:
+                server.ledger[name] = data
+        outbox_ids, decision_ids = (stream_ids(step.id, len(e)) for e in (step.outbox, step.decisions))
+        server.outbox.update({i: Waiting(dict(f)) for i, f in zip(outbox_ids, step.outbox, strict=True)})
+        server.decisions += zip(decision_ids, map(dict, step.decisions), strict=True)
+        del server.decisions[: -self._decisions_kept]
+        if outbox_ids:
+            server.changed.set()
+
+    async def ledger(self) -> dict[str, bytes]:
+        """Every field of the ledger."""
+        return dict(self._there().ledger)
+
+    async def decisions(self, limit: int, alert: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
+        """The newest decisions, newest first; those whose field ``alert`` is the given one."""
+        newest_first = reversed(self._there().decisions)
+        return [d for d in newest_first if alert is None or d[1].get("alert") == alert.encode()][:limit]
+
+    async def records(self, name: str) -> dict[str, bytes]:
+        """Every field of a hash of what people have said."""
+        return dict(self._there().records.get(name, {}))
+
+    async def keep_records(self, name: str, records: Mapping[str, bytes | None]) -> None:
+        """Set fields, and remove those that are None."""
+        kept = self._held().records.setdefault(name, {})
+        for key, data in records.items():
+            if data is None:
+                kept.pop(key, None)
+            else:
+                kept[key] = data
 
     # The outbox
 

@@ -9,6 +9,7 @@ from monitor.store.base import (
     BarChunk,
     Checkpoint,
     Commit,
+    Dispatch,
     JournalEntry,
     JournalId,
     LeaseLost,
@@ -34,6 +35,8 @@ IDLE_CONSUMER_MS: Final = 3_600_000
 _ACQUIRE: Final = Script.load("acquire")
 _CHECKPOINT: Final = Script.load("checkpoint")
 _COMMIT: Final = Script.load("commit")
+_DISPATCH: Final = Script.load("dispatch")
+_RECORDS: Final = Script.load("records")
 _OUTBOX_GROUP: Final = Script.load("outbox_group")
 _SETTLE: Final = Script.load("settle")
 
@@ -54,7 +57,9 @@ class RedisStore:
         transitions_kept: int = 20_000,
         dead_kept: int = 10_000,
         outcomes_kept: int = 20_000,
+        decisions_kept: int = 20_000,
     ) -> None:
+        self._decisions_kept = decisions_kept
         self._keys = keys or Keys()
         self._server = Server(url, timeout=timeout, connections=CONNECTIONS)
         self._transitions_kept = transitions_kept
@@ -223,16 +228,64 @@ class RedisStore:
 
     async def transitions(self, limit: int, episode: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
         """The newest transitions, newest first; those whose field ``episode`` is the given one."""
+        return await self._newest(self._keys.transitions, limit, "episode", episode)
+
+    async def _newest(
+        self, stream: str, limit: int, name: str, value: str | None
+    ) -> list[tuple[str, dict[str, bytes]]]:
+        """The newest entries of a stream, newest first; those whose field `name` has the value, where one is given."""
         found: list[tuple[str, dict[str, bytes]]] = []
         end = "+"
         while len(found) < limit:
-            page = await self._server.command("XREVRANGE", self._keys.transitions, end, "-", "COUNT", PAGE_ENTRIES)
+            page = await self._server.command("XREVRANGE", stream, end, "-", "COUNT", PAGE_ENTRIES)
             entries = [(stream_id.decode(), _pairs(fields)) for stream_id, fields in page]
-            found += [(i, f) for i, f in entries if episode is None or f.get("episode") == episode.encode()]
+            found += [(i, f) for i, f in entries if value is None or f.get(name) == value.encode()]
             if len(page) < PAGE_ENTRIES:
                 break
             end = f"({entries[-1][0]}"
         return found[:limit]
+
+    async def transitions_after(self, after: str, limit: int) -> list[tuple[str, dict[str, bytes]]]:
+        """The oldest transitions later than a stream id, oldest first."""
+        start = f"({after}" if after else "-"
+        page = await self._server.command("XRANGE", self._keys.transitions, start, "+", "COUNT", limit)
+        return [(stream_id.decode(), _pairs(fields)) for stream_id, fields in page]
+
+    # Who is told
+
+    async def dispatch(self, step: Dispatch) -> None:
+        """Make a step durable, once."""
+        self._need_lease()
+        keys = self._keys
+        kept = _flat({name: data for name, data in step.ledger.items() if data is not None})
+        gone = [name for name, data in step.ledger.items() if data is None]
+        arguments: list[Argument] = [self._lease, str(step.previous or ""), str(step.id), self._decisions_kept]
+        arguments += [len(kept), *kept, len(gone), *gone]
+        for entries in (step.outbox, step.decisions):
+            arguments.append(len(entries))
+            for stream_id, fields in zip(stream_ids(step.id, len(entries)), entries, strict=True):
+                arguments += [stream_id, 2 * len(fields), *_flat(fields)]
+        await self._server.call(_DISPATCH, Call([keys.leader, keys.ledger, keys.outbox, keys.decisions], arguments))
+
+    async def ledger(self) -> dict[str, bytes]:
+        """Every field of the ledger."""
+        return _pairs(await self._server.command("HGETALL", self._keys.ledger, size=LARGEST_CHECKPOINT))
+
+    async def decisions(self, limit: int, alert: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
+        """The newest decisions, newest first; those whose field ``alert`` is the given one."""
+        return await self._newest(self._keys.decisions, limit, "alert", alert)
+
+    async def records(self, name: str) -> dict[str, bytes]:
+        """Every field of a hash of what people have said."""
+        return _pairs(await self._server.command("HGETALL", self._keys.records(name)))
+
+    async def keep_records(self, name: str, records: Mapping[str, bytes | None]) -> None:
+        """Set fields, and remove those that are None."""
+        self._need_lease()
+        kept = _flat({field: data for field, data in records.items() if data is not None})
+        gone = [field for field, data in records.items() if data is None]
+        call = Call([self._keys.leader, self._keys.records(name)], [self._lease, len(kept), *kept, *gone])
+        await self._server.call(_RECORDS, call)
 
     # The outbox
 

@@ -26,7 +26,7 @@ from monitor import logs
 from monitor.calendar import TradingCalendar
 from monitor.compaction import compact
 from monitor.ingest import Cutter, TruthFilter
-from monitor.pipeline import Pipeline, Routing, _chunks
+from monitor.pipeline import Pipeline, _chunks
 from monitor.recovery import recover
 from monitor.state import SESSION_BARS, MarketState
 from monitor.store.base import Store
@@ -121,7 +121,7 @@ async def _fill(store: Store, folder: Path) -> int:
     past = history(names, prices.tolist(), dates)
     state.import_sessions(past)
     await store.save_bars(_chunks("1d", past.select(_session_bars()).cast(SESSION_BARS)))
-    pipeline = Pipeline(state, engine, TruthFilter(), Cutter(), Routing((), ZoneInfo("UTC")), follows_wall=True)
+    pipeline = Pipeline(state, engine, TruthFilter(), Cutter(), ZoneInfo("UTC"), follows_wall=True)
     rng = np.random.default_rng(2)
     for session in range(first, last + 1):
         for now in range(calendar.open_ns(session) + _MINUTE // 2, calendar.close_ns(session), _MINUTE):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from monitor.notify.compose import compose
 from monitor.notify.lane import DeliveryPolicy
 from monitor.notify.outbox import Notifier
 from monitor.notify.receivers import open_receiver
@@ -20,7 +19,7 @@ from monitor.store.memory import MemoryStore
 from monitor.store.redis_store import RedisStore
 from rules.transition import State
 from tests.integration.notify.servers import free_port, mail_server, web_server
-from tests.unit.monitor.notify.samples import commit, transition, until
+from tests.unit.monitor.notify.samples import commit, compose, transition, until
 
 QUICK = DeliveryPolicy(base=0.05, cap=0.1, grace=2.0)
 

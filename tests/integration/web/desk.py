@@ -19,7 +19,7 @@ from monitor.health import HealthBoard
 from monitor.ingest import Cutter, TruthFilter, TruthSettings
 from monitor.metrics import Metrics
 from monitor.notify.values import NEW_YORK
-from monitor.pipeline import Pipeline, Result, Routing
+from monitor.pipeline import Pipeline, Result
 from monitor.state import MarketState
 from monitor.store.memory import MemoryStore
 from monitor.web.api import create_app, snapshot
@@ -65,7 +65,7 @@ class Desk:
         state.needs(engine.requirements)
         state.import_sessions(history)
         truth = TruthFilter(TruthSettings(trade_jump=2.0))
-        self.pipeline = Pipeline(state, engine, truth, Cutter(), Routing(("console",), NEW_YORK), follows_wall=False)
+        self.pipeline = Pipeline(state, engine, truth, Cutter(), NEW_YORK, follows_wall=False)
         self.compute = ComputeThread(self.pipeline)
         self.store = MemoryStore()
         self.events = EventStream()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -12,10 +13,13 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from connectors.batch import TRADES, Batch
+from monitor.alerting.dispatcher import Dispatcher
+from monitor.alerting.policy import told_at_once
+from monitor.alerting.routes import Route
 from monitor.calendar import TradingCalendar
 from monitor.compaction import compact
 from monitor.ingest import Cutter, TruthFilter
-from monitor.pipeline import Pipeline, Routing
+from monitor.pipeline import Pipeline
 from monitor.recovery import recover
 from monitor.state import MarketState
 from monitor.store.memory import MemoryServer, MemoryStore
@@ -51,6 +55,14 @@ def calendar() -> TradingCalendar:
 
 
 @cache
+def policy():
+    """One receiver is told at once and again and again, the other of groups."""
+    grouped = Route(receivers=("digest",), group_by=(), group_wait=90 * SECOND, group_interval=10 * MINUTE)
+    at_once = Route(receivers=("desk",), go_on=True, repeat=("5m", "1h", "next_open"))
+    return replace(told_at_once(["desk"], calendar()), route=Route(receivers=("desk",), routes=(at_once, grouped)))
+
+
+@cache
 def ruleset():
     loaded = load_texts({"r.yaml": RULES})
     assert loaded.ruleset is not None, loaded.diagnostics
@@ -76,19 +88,25 @@ class Process:
             self.engine,
             self.truth,
             Cutter(),
-            Routing(("desk",), ZoneInfo("America/New_York")),
+            ZoneInfo("America/New_York"),
             follows_wall=False,
             last_id=found.last_id,
         )
-        await self.commit(self.pipeline.adopt(found.records, self.state.now or 1))
+        self.dispatcher = Dispatcher(self.store, policy(), exact=True)
+        await self.dispatcher.load(self.state.now)
+        await self.commit(self.pipeline.adopt(found.records, self.state.now or 1), dispatched=True)
 
-    async def take(self, batch: Batch) -> None:
-        await self.commit(self.pipeline.process([batch], batch.received_at))
+    async def take(self, batch: Batch, *, dispatched: bool) -> None:
+        await self.commit(self.pipeline.process([batch], batch.received_at), dispatched=dispatched)
         while self.pipeline.waiting:
-            await self.commit(self.pipeline.process((), batch.received_at))
+            await self.commit(self.pipeline.process((), batch.received_at), dispatched=dispatched)
 
-    async def commit(self, results) -> None:
+    async def commit(self, results, *, dispatched: bool) -> None:
+        """`dispatched`: the process lives long enough to decide who is told of it."""
         await self.store.commit([r.commit for r in results])
+        if dispatched:
+            self.dispatcher.committed(results)
+            await self.dispatcher.step()
 
     async def checkpoint(self) -> None:
         await self.store.save_checkpoint(self.pipeline.checkpoint())
@@ -114,12 +132,12 @@ MOVES = st.lists(
 )
 
 
-async def played(batches, deaths, checkpoints):
+async def played(batches, deaths, checkpoints, undispatched=frozenset()):
     server = MemoryServer()
     process = Process(server)
     await process.start()
     for number, batch in enumerate(batches):
-        await process.take(batch)
+        await process.take(batch, dispatched=number not in deaths & undispatched)
         if number in checkpoints:
             await process.checkpoint()
         if number in deaths:
@@ -136,8 +154,9 @@ def test_a_restart_anywhere_changes_nothing(moves, data):
     batches = tape(moves)
     places = st.sets(st.integers(0, len(batches) - 1), max_size=4)
     deaths, checkpoints = data.draw(places), data.draw(places)
+    undispatched = data.draw(places)
     straight, decided, told = asyncio.run(played(batches, set(), set()))
-    restarted, decided_again, told_again = asyncio.run(played(batches, deaths, checkpoints))
+    restarted, decided_again, told_again = asyncio.run(played(batches, deaths, checkpoints, undispatched))
     assert decided_again == decided
     assert told_again == told
     assert len(set(told)) == len(told)

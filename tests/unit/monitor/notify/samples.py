@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from monitor.alerting.alert import of_transition
+from monitor.notify.compose import OnTemplateError, describe, message
 from monitor.notify.message import Kind, Notification
 from monitor.notify.sender import Delivery, Verdict
 from monitor.store.base import Commit, JournalEntry, JournalId
@@ -48,6 +50,18 @@ def transition(**changes) -> Transition:
         evidence=EVIDENCE,
     )
     return replace(fired, **changes)
+
+
+def compose(
+    transition: Transition, receivers: Sequence[str], *, on_error: OnTemplateError | None = None
+) -> list[Notification]:
+    """What receivers who are told of everything at once are told of a transition."""
+    notice = describe(transition, on_error=on_error)
+    if notice is None:
+        return []
+    alert = of_transition(transition, notice, transition.at)
+    told = alert.notice(notice.kind, 1 if notice.kind is Kind.FIRING else 2)
+    return [message(receiver, [told]) for receiver in receivers]
 
 
 def notification(

@@ -6,10 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from monitor.notify.compose import compose
 from monitor.notify.message import Kind, Notification
 from rules.transition import Evidence, Reason, State
-from tests.unit.monitor.notify.samples import AT, EVIDENCE, transition
+from tests.unit.monitor.notify.samples import AT, EVIDENCE, compose, transition
 
 
 def one(**changes) -> Notification:

@@ -5,10 +5,9 @@ import json
 from apprise.common import NotifyFormat
 from apprise.conversion import convert_between
 
-from monitor.notify.compose import compose
 from monitor.notify.render import payload, render, title
 from rules.transition import Evidence, State
-from tests.unit.monitor.notify.samples import AT, transition
+from tests.unit.monitor.notify.samples import AT, compose, transition
 
 FIRING = """\
 small-caps-turn fired: excess(IWM, SPY, 1d) = -104bp (< -100bp)

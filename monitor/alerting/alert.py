@@ -1,0 +1,145 @@
+"""An alert as people are told of it: an episode of a rule's instance, a condition of the monitor, another's post."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from monitor.notify.compose import Notice
+from monitor.notify.message import AlertNotice, Kind
+from rules.transition import Transition
+
+ALERTNAME: Final = "alertname"
+_SEVERITIES: Final = {"info": 1, "warning": 2, "critical": 3}
+_FNV_OFFSET: Final = 14_695_981_039_346_656_037
+_FNV_PRIME: Final = 1_099_511_628_211
+_SEPARATOR: Final = b"\xff"
+
+
+class Source(StrEnum):
+    """Where an alert comes from."""
+
+    RULES = "rules"
+    HEALTH = "health"
+    EXTERNAL = "external"
+    """Posted by another program through the API."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One episode.
+
+    `starts_at`, `ends_at` (None while it fires), `updated_at` and `at` (of the last transition) are UTC ns: event time
+    for `rules`, the machine's clock for the others. `expires_at`: when an external alert ends unless posted again.
+    `summary` and `annotations` are rendered. `notify` and `repeat`: the rule's own, which override the route's.
+    """
+
+    labels: Mapping[str, str]
+    episode: str
+    starts_at: int
+    updated_at: int
+    at: int
+    source: Source = Source.RULES
+    ends_at: int | None = None
+    expires_at: int | None = None
+    reason: str = ""
+    value: float | None = None
+    value_type: str = ""
+    summary: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    notify: tuple[str, ...] | None = None
+    repeat: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """The rule's name."""
+        return self.labels.get(ALERTNAME, "")
+
+    @property
+    def member(self) -> str:
+        """The member of the universe it is about; for a condition of the monitor, the feed or the receiver."""
+        if self.source is Source.HEALTH:
+            return self.labels.get("feed") or self.labels.get("receiver") or ""
+        return self.labels.get("member", "")
+
+    @property
+    def severity(self) -> str:
+        """``info``, ``warning`` or ``critical``; another's alert may have any, or none."""
+        return self.labels.get("severity", "")
+
+    @property
+    def open(self) -> bool:
+        """Whether it fires."""
+        return self.ends_at is None
+
+    @property
+    def fingerprint(self) -> str:
+        """What Alertmanager calls it: sixteen hexadecimal digits of its labels."""
+        return fingerprint(self.labels)
+
+    def notice(self, kind: Kind, sequence: int) -> AlertNotice:
+        """What a receiver is told of it."""
+        return AlertNotice(
+            episode=self.episode,
+            kind=kind,
+            sequence=sequence,
+            alert=self.name,
+            member=self.member,
+            severity=self.severity,
+            at=self.at,
+            started_at=self.starts_at,
+            reason=self.reason,
+            value=self.value,
+            value_type=self.value_type,
+            summary=self.summary,
+            labels={name: text for name, text in self.labels.items() if name not in (ALERTNAME, "severity")},
+            annotations=self.annotations,
+            evidence=self.evidence,
+        )
+
+
+def rank(severity: str) -> int:
+    """How much a severity weighs: 3 is critical; 0 is one we do not know."""
+    return _SEVERITIES.get(severity, 0)
+
+
+def fingerprint(labels: Mapping[str, str]) -> str:
+    """FNV-1a, 64 bits, over names and values in the order of the names, each followed by the byte 255.
+
+    As `labelSetToFingerprint` of prometheus/common, so that other programs name the same alert the same.
+
+    Examples:
+        >>> fingerprint({})
+        'cbf29ce484222325'
+    """
+    text = b"".join(
+        part for name in sorted(labels) for part in (name.encode(), _SEPARATOR, labels[name].encode(), _SEPARATOR)
+    )
+    value = _FNV_OFFSET
+    for byte in text:
+        value = (value ^ byte) * _FNV_PRIME & 0xFFFF_FFFF_FFFF_FFFF
+    return f"{value:016x}"
+
+
+def of_transition(transition: Transition, notice: Notice, now: int) -> Alert:
+    """The alert that a transition opens or ends; `now` is when it was heard of."""
+    return Alert(
+        labels={**transition.labels, ALERTNAME: transition.alert, "severity": transition.severity}
+        | ({"member": transition.member} if transition.member else {}),
+        episode=transition.episode,
+        starts_at=transition.started_at,
+        ends_at=transition.at if notice.kind is Kind.RESOLVED else None,
+        updated_at=now,
+        at=transition.at,
+        reason=str(transition.reason),
+        value=notice.value,
+        value_type=transition.value_type,
+        summary=notice.summary,
+        annotations=notice.annotations,
+        evidence=notice.evidence,
+        notify=notice.notify,
+        repeat=notice.repeat,
+    )

@@ -1,0 +1,405 @@
+"""The book of open alerts: a deterministic function of what happened, the silences, the acknowledgements and the time.
+
+It is given alerts (:meth:`AlertBook.take`) and times (:meth:`AlertBook.advance`), and says who is told what
+(:meth:`AlertBook.written`). It knows no store and reads no clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Final
+
+from monitor.alerting import flapping, rate_limit
+from monitor.alerting.acknowledgement import Ack
+from monitor.alerting.alert import Alert, rank
+from monitor.alerting.decision import Decision, Reason, Stage, passes, stops
+from monitor.alerting.groups import Group
+from monitor.alerting.inhibition import Inhibitor
+from monitor.alerting.ledger import Flaps, GroupTimes, Ledger, Told
+from monitor.alerting.policy import Policy
+from monitor.alerting.repeats import next_due
+from monitor.alerting.routes import Destination, destinations
+from monitor.alerting.silences import Silences
+from monitor.alerting.stages import Situation, decide, news
+from monitor.notify.compose import message
+from monitor.notify.message import AlertNotice, Kind, Notification
+
+_MINUTE: Final = 60_000_000_000
+_DIGEST: Final = "digest"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All that was decided of one alert for one receiver at a time (UTC ns by the daemon's clock)."""
+
+    at: int
+    episode: str
+    alert: str
+    member: str
+    receiver: str
+    decisions: tuple[Decision, ...]
+
+    @property
+    def last(self) -> Decision:
+        """The decision that counts."""
+        return self.decisions[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a step of the book is to leave in the store: ledger fields, messages for the outbox, verdicts."""
+
+    ledger: Mapping[str, bytes | None]
+    messages: tuple[Notification, ...]
+    verdicts: tuple[Verdict, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.ledger or self.messages or self.verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """An alert that a group's receiver is to be told of."""
+
+    alert: Alert
+    group: Group
+    decisions: tuple[Decision, ...]
+
+
+class AlertBook:
+    """See the module.
+
+    `exact`: times are the data's (``clock: event``), so whatever falls due is told at that very time, however late the
+    book hears that it has passed. Otherwise it is told at the time at which the book hears of it.
+    """
+
+    def __init__(self, policy: Policy, *, exact: bool) -> None:
+        self._policy, self._exact = policy, exact
+        self.ledger = Ledger()
+        self._inhibitor = Inhibitor(policy.inhibitions)
+        self._situation = Situation(policy, self.ledger, Silences(), {}, self._inhibitor, evaluated=False)
+        self.groups: dict[str, Group] = {}
+        self._groups_of: dict[str, list[str]] = {}
+        self._timers: list[tuple[int, int, str]] = []
+        self._numbers = count()
+        self._touched: dict[str, None] = {}
+        self._over_limit: dict[str, dict[str, None]] = {}
+        self._messages: list[Notification] = []
+        self._verdicts: list[Verdict] = []
+        self.verdicts: dict[tuple[str, str], Verdict] = {}
+        """The last one of each open alert and receiver."""
+
+    def load(self, fields: Mapping[str, bytes]) -> None:
+        """Take up the ledger of the last process. Alerts go where the configuration of today leads them."""
+        self.ledger.load(fields)
+        for alert in self.ledger.alerts.values():
+            if alert.open:
+                self._inhibitor.opened(alert)
+            self._join(alert, self._destinations(alert), alert.updated_at)
+        for group in [name for name in self.ledger.groups if name not in self.groups]:
+            self.ledger.time_group(group, None)
+
+    # --- what people and the monitor say ------------------------------------------------------------------------------
+
+    def evaluated(self) -> None:
+        """The rules have been evaluated since the start: from now on people are told."""
+        if not self._situation.evaluated:
+            self._situation.evaluated = True
+            self.wake()
+
+    def hear(self, silences: Silences, acks: Mapping[str, Ack]) -> None:
+        """Take note of silences and acknowledgements."""
+        self._situation.silences, self._situation.acks = silences, acks
+        self.wake()
+
+    def wake(self) -> None:
+        """Ask again about everything that was held back."""
+        for group in self.groups.values():
+            if group.holds:
+                group.holds.clear()
+                self._touched[group.id] = None
+
+    # --- alerts -------------------------------------------------------------------------------------------------------
+
+    def take(self, alert: Alert, at: int) -> None:
+        """An alert fires, has changed, or (`ends_at`) is over. One that is over and was not known is passed over."""
+        known = self.ledger.alerts.get(alert.episode)
+        if alert.open:
+            self.ledger.keep(alert)
+            if self._inhibitor.opened(alert):
+                self._touched |= dict.fromkeys(self._groups_of.get(alert.episode, ()))
+            way = self._destinations(alert)
+            if known is None:
+                for each in way:
+                    self._count_flap(alert, each.receiver, at)
+            self._join(alert, way, at)
+        elif known is not None and known.open:
+            self._end(known, alert)
+
+    def _end(self, known: Alert, over: Alert) -> None:
+        """Labels are those it fired with: where they led, the end is told, whatever has become of its rule."""
+        alert = replace(over, labels=known.labels, notify=known.notify, repeat=known.repeat)
+        if self._inhibitor.ended(alert.episode):
+            self.wake()
+        self.ledger.keep(alert)
+        for group_id in self._groups_of[alert.episode]:
+            self.groups[group_id].holds.pop(alert.episode, None)
+            self._touched[group_id] = None
+        self._let_go(alert)
+
+    def _destinations(self, alert: Alert) -> list[Destination]:
+        """Where it goes by its labels, and whoever was told of it, by whatever way there is now."""
+        way = destinations(self._policy.route, alert)
+        missing = self.ledger.told.get(alert.episode, {}).keys() - {each.receiver for each in way}
+        direct = replace(self._policy.route, group_by=None)
+        return [*way, *(Destination(r, direct, alert.episode, alert.labels) for r in sorted(missing))]
+
+    def _join(self, alert: Alert, way: Iterable[Destination], at: int) -> None:
+        ids = self._groups_of.setdefault(alert.episode, [])
+        for each in way:
+            group_id = f"{each.receiver}/{each.key}"
+            group = self.groups.get(group_id)
+            if group is None:
+                times = self.ledger.groups.get(group_id) or GroupTimes(at)
+                group = self.groups[group_id] = Group.of(each, times)
+                if not group.alone:
+                    self.ledger.time_group(group_id, times)
+            group.episodes[alert.episode] = None
+            if group_id not in ids:
+                ids.append(group_id)
+            self._touched[group_id] = None
+
+    def _let_go(self, alert: Alert) -> None:
+        """Forget an alert that is over once nobody has to be told so."""
+        if alert.open or alert.episode not in self.ledger.alerts:
+            return
+        told = self.ledger.told.get(alert.episode, {})
+        if any(each.kind is Kind.FIRING for each in told.values()):
+            return
+        ids = self._groups_of[alert.episode]
+        if any(flapping.awaited(alert, self._situation.flaps(alert, self.groups[i].receiver)) for i in ids):
+            return
+        for group_id in self._groups_of.pop(alert.episode):
+            group = self.groups[group_id]
+            del group.episodes[alert.episode]
+            group.holds.pop(alert.episode, None)
+            self.verdicts.pop((alert.episode, group.receiver), None)
+            if not group.episodes:
+                del self.groups[group_id]
+                self._touched.pop(group_id, None)
+                if not group.alone:
+                    self.ledger.time_group(group_id, None)
+        self.ledger.forget(alert.episode)
+
+    def _count_flap(self, alert: Alert, receiver: str, at: int) -> None:
+        limits = self._policy.limits_of(receiver)
+        if limits.flap_more_than is None:
+            return
+        key = flapping.key(receiver, alert)
+        before = self.ledger.flaps.get(key)
+        self.ledger.count_flaps(key, flapping.fired(before, alert, limits, at))
+        if before is not None and before.episode in self.ledger.alerts:
+            self._let_go(self.ledger.alerts[before.episode])
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def advance(self, at: int, wall: int, *, before: bool = False) -> None:
+        """Tell what falls due up to `at` (with `before`: earlier than that), UTC ns by the daemon's clock.
+
+        `wall` is the machine's clock, which silences follow.
+        """
+        situation = self._situation
+        situation.wall = wall
+        if self._exact:
+            at = max(at, situation.at)
+        elif at < situation.at:  # the clock was set back: what waits for a time waits by the new one
+            self._touched |= dict.fromkeys(self.groups)
+        end = at - 1 if before else at
+        # What has changed is looked at before what comes now, which may end it: it is told for the time it changed.
+        self._look_again(min(situation.at, end) if before else at)
+        while self._timers and self._timers[0][0] <= end:
+            due, _, group_id = heapq.heappop(self._timers)
+            group = self.groups.get(group_id)
+            if group is not None and group.due == due:
+                situation.at = due if self._exact else at
+                self._flush(group)
+                self._look_again(situation.at)
+        situation.at = end
+
+    def next_due(self) -> int | None:
+        """When something falls due next by the daemon's clock; None where nothing will without news."""
+        while self._timers and not self._is_current(self._timers[0]):
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def _is_current(self, timer: tuple[int, int, str]) -> bool:
+        group = self.groups.get(timer[2])
+        return group is not None and group.due == timer[0]
+
+    def _look_again(self, now: int) -> None:
+        """Set the timers of the groups in which something has changed, none earlier than now."""
+        touched, self._touched = self._touched, {}
+        for group_id in touched:
+            group = self.groups.get(group_id)
+            if group is not None:
+                due = self._due(group, now)
+                group.due = None if due is None else max(due, now)
+                if group.due is not None:
+                    heapq.heappush(self._timers, (group.due, next(self._numbers), group_id))
+
+    def _due(self, group: Group, now: int) -> int | None:
+        """When the group's first news can be told; None where there is none, or it waits for a change."""
+        times: list[int] = []
+        ready = group.ready_at(now)
+        for episode in group.episodes:
+            held = group.holds.get(episode, 0)
+            if held is None:
+                continue
+            decision = news(self.ledger.alerts[episode], group, self._situation, now)
+            if decision.passed:
+                times.append(max(ready, held))
+            elif decision.until is not None:
+                times.append(max(ready, held, decision.until))
+        return min(times, default=None)
+
+    # --- telling ------------------------------------------------------------------------------------------------------
+
+    def _flush(self, group: Group) -> None:
+        """Tell a group's news, with whatever the receiver's limit has kept back; or keep it back."""
+        found = self._collect(group)
+        if not found:
+            return
+        receiver, at = group.receiver, self._situation.at
+        free_at = rate_limit.free_at(self._policy.limits_of(receiver), self.ledger.sent.get(receiver, ()), at)
+        if free_at is not None:
+            self._over_limit.setdefault(receiver, {})[group.id] = None
+            for each in found:
+                group.holds[each.alert.episode] = free_at
+                stop = stops(Stage.RATE_LIMIT, Reason.OVER_LIMIT, until=free_at)
+                self._note(each.alert, group, (*each.decisions, stop))
+            return
+        for group_id in self._over_limit.pop(receiver, {}):
+            kept = self.groups.get(group_id)
+            if kept is not None and kept is not group:
+                kept.holds.clear()
+                found += self._collect(kept)
+        self._tell(receiver, found)
+
+    def _collect(self, group: Group) -> list[_News]:
+        """What the group's receiver is to be told now; the rest of the news is held back."""
+        found: list[_News] = []
+        at = self._situation.at
+        for episode in group.episodes:
+            alert = self.ledger.alerts[episode]
+            if not news(alert, group, self._situation, at).passed:
+                continue
+            decisions = tuple(decide(alert, group, self._situation))
+            last = decisions[-1]
+            if last.passed:
+                group.holds.pop(episode, None)
+                found.append(_News(alert, group, decisions))
+            else:
+                group.holds[episode] = None if last.until is None else max(last.until, at + 1)
+                self._note(alert, group, decisions)
+        self._touched[group.id] = None
+        return found
+
+    def _tell(self, receiver: str, found: list[_News]) -> None:
+        at = self._situation.at
+        notices = [notice for each in found for notice in self._notices(each, receiver)]
+        groups = {each.group.id: each.group for each in found}
+        for group in groups.values():
+            group.times = replace(group.times, flushed_at=at)
+            if not group.alone:
+                self.ledger.time_group(group.id, group.times)
+        only = found[0].group if len(groups) == 1 else None
+        if only is None:
+            told = message(receiver, notices, group_key=f"{_DIGEST}/{receiver}")
+        elif only.alone:
+            told = message(receiver, notices)
+        else:
+            told = message(receiver, notices, group_key=only.id, group_labels=only.labels)
+        self._messages.append(told)
+        if self._policy.limits_of(receiver).max_per_minute is not None:
+            self.ledger.count_sent(receiver, rate_limit.sent(self.ledger.sent.get(receiver, ()), at))
+        for each in found:
+            passed = (passes(Stage.RATE_LIMIT, Reason.WITHIN_LIMIT), passes(Stage.OUTBOX, Reason.TOLD, told.key))
+            self._note(each.alert, each.group, (*each.decisions, *passed))
+            self._let_go(each.alert)
+
+    def _notices(self, each: _News, receiver: str) -> list[AlertNotice]:
+        """What the receiver is told of an alert, noted in the ledger: for one that fired unheard and is over, both."""
+        alert, at = each.alert, self._situation.at
+        before = self._situation.told(alert, receiver)
+        sequence = before.sequence if before else 0
+        key = flapping.key(receiver, alert)
+        flaps = self.ledger.flaps.get(key)
+        if flaps is not None and flapping.awaited(alert, flaps):
+            alert = replace(alert, summary=f"flapped {flaps.missed} times: {alert.summary}")
+            self.ledger.count_flaps(key, Flaps(flaps.times))
+        notices: list[AlertNotice] = []
+        if alert.open or before is None:
+            sequence += 1
+            notices.append(alert.notice(Kind.FIRING, sequence))
+            self.ledger.tell(alert.episode, receiver, self._told(alert, each, before, sequence))
+        if not alert.open:
+            sequence += 1
+            notices.append(alert.notice(Kind.RESOLVED, sequence))
+            self.ledger.tell(alert.episode, receiver, Told(Kind.RESOLVED, sequence, at, alert.severity))
+        return notices
+
+    def _told(self, alert: Alert, each: _News, before: Told | None, sequence: int) -> Told:
+        """That it fires, and when to say so again. A repeat in time counts from when it was due, so none drifts."""
+        at = self._situation.at
+        repeat = before is not None and rank(alert.severity) <= rank(before.severity)
+        due = before.due if before is not None and repeat else None
+        since = due if due is not None and at - due < _MINUTE else at
+        repeats = before.repeats + 1 if before is not None and repeat else 0
+        schedule = each.group.route.repeat if alert.repeat is None else alert.repeat
+        again = next_due(schedule, repeats, since, self._policy.calendar)
+        return Told(Kind.FIRING, sequence, at, alert.severity, repeats, again)
+
+    # --- what is kept -------------------------------------------------------------------------------------------------
+
+    def _note(self, alert: Alert, group: Group, decisions: tuple[Decision, ...]) -> None:
+        """Keep a verdict; one that says what the last one said is no news."""
+        key = (alert.episode, group.receiver)
+        verdict = Verdict(self._situation.at, alert.episode, alert.name, alert.member, group.receiver, decisions)
+        before = self.verdicts.get(key)
+        self.verdicts[key] = verdict
+        last = verdict.last
+        if last.passed or before is None or (before.last.reason, before.last.detail) != (last.reason, last.detail):
+            self._verdicts.append(verdict)
+
+    def written(self) -> Written:
+        """Everything since the last call."""
+        messages, self._messages = tuple(self._messages), []
+        verdicts, self._verdicts = tuple(self._verdicts), []
+        return Written(self.ledger.changes(), messages, verdicts)
+
+    # --- what people ask ----------------------------------------------------------------------------------------------
+
+    def alerts(self) -> list[Alert]:
+        """Every alert that fires."""
+        return [alert for alert in self.ledger.alerts.values() if alert.open]
+
+    def receivers(self, alert: Alert) -> list[str]:
+        """Who an alert goes to."""
+        return list(dict.fromkeys(self.groups[i].receiver for i in self._groups_of.get(alert.episode, ())))
+
+    def inhibitors(self, alert: Alert) -> list[str]:
+        """Fingerprints of the alerts that inhibit one."""
+        return self._inhibitor.inhibitors(alert)
+
+    def explain(self, rule: str, at: int, wall: int) -> list[Verdict]:
+        """What every stage would decide now of each open alert of a rule, a receiver each. Changes nothing."""
+        now = replace(self._situation, at=max(at, self._situation.at) if self._exact else at, wall=wall)
+        return [
+            Verdict(now.at, a.episode, a.name, a.member, g.receiver, tuple(decide(a, g, now)))
+            for a in self.ledger.alerts.values()
+            if a.name == rule
+            for g in (self.groups[i] for i in self._groups_of.get(a.episode, ()))
+        ]

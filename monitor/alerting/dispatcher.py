@@ -1,0 +1,354 @@
+"""Decides who is told, as one task of the leader: committed transitions in, outbox entries out, each step durable.
+
+It reads the transitions after its own cursor, from memory when they have just been committed, from the store after a
+start. Each step is one call of :meth:`Store.dispatch`: outbox, ledger, cursor and decisions together. So a crash
+anywhere loses nothing and tells nothing twice.
+
+Two clocks: what it sends follows the daemon's clock (event time with ``clock: event``, so a replay tells what it would
+have told then); silences, acknowledgements and the ends of other programs' alerts are people's, and follow the
+machine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from monitor import clock
+from monitor.alerting.acknowledgement import Ack
+from monitor.alerting.alert import Alert, of_transition
+from monitor.alerting.book import AlertBook, Verdict, Written
+from monitor.alerting.policy import Policy
+from monitor.alerting.silences import Silence, Silences
+from monitor.notify.compose import Notice
+from monitor.pipeline import Result, decode_transition
+from monitor.store.base import (
+    ACKS,
+    SILENCES,
+    STEP,
+    Dispatch,
+    JournalId,
+    LeaseLost,
+    Store,
+    StoreError,
+    StoreRewound,
+)
+from monitor.store.keys import ENTRIES_PER_COMMIT, stream_ids
+from rules.transition import Transition
+
+_LOG = structlog.get_logger(__name__)
+_SECOND: Final = 1_000_000_000
+_PAGE: Final = 1_000
+_AT_ONCE: Final = 200
+"""Alerts taken in before others have a turn on the event loop."""
+_LONGEST_WAIT: Final = 1.0
+"""Seconds after which the clocks are looked at again: one that was set may have made something due."""
+_PAUSES: Final = (0.1, 2.0)
+_RECENT_BYTES: Final = 32 * 2**20
+"""Of steps kept after they were written, for a server that loses the end of what it had acknowledged."""
+_BARRIER: Final = 30.0
+"""Seconds after the start at which people are told even where no data has come to evaluate the rules on."""
+
+Told = tuple[str, Transition, Notice]
+"""A transition that people are told of, and its id in the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one commit brought: event time after it, its transitions, the stream id of its last one ('' for none)."""
+
+    at: int
+    told: tuple[Told, ...]
+    cursor: str
+
+
+class Dispatcher:
+    """See the module.
+
+    `exact`: the daemon's clock is the data's. `wall` (UTC ns) and `monotonic` (seconds) are the machine's clocks.
+    `on_verdict` hears of each verdict once it is stored.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        policy: Policy,
+        *,
+        exact: bool,
+        wall: Callable[[], int] = clock.wall_ns,
+        monotonic: Callable[[], float] = clock.monotonic,
+        on_verdict: Callable[[Verdict], None] = lambda _verdict: None,
+    ) -> None:
+        self._store, self._policy, self._exact = store, policy, exact
+        self._wall, self._monotonic, self._on_verdict = wall, monotonic, on_verdict
+        self.book = AlertBook(policy, exact=exact)
+        self.silences = Silences()
+        self.acks: Mapping[str, Ack] = {}
+        self._event_time = 0
+        self._waiting: deque[Committed | Alert] = deque()
+        self._news = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._last: JournalId | None = None
+        self._previous: JournalId | None = None
+        self._recent: deque[Dispatch] = deque()
+        self._recent_bytes = 0
+        self._barrier_ends = 0.0
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    async def load(self, event_time: int) -> None:
+        """Take up what the last leader left: ledger, silences, acknowledgements, and what it had not dispatched.
+
+        `event_time`: that of the recovered state, UTC ns; 0 before the first data.
+        """
+        fields = await self._store.ledger()
+        if STEP in fields:
+            self._last = self._previous = JournalId.parse(fields[STEP].decode())
+        newest = await self._store.last_journal_id()
+        self._last = max((i for i in (self._last, newest) if i is not None), default=None)
+        self.book.load(fields)
+        await self._hear()
+        self._barrier_ends = self._monotonic() + _BARRIER
+        while page := await self._store.transitions_after(self._loaded_to(), _PAGE):
+            for _, entries in groupby(page, key=lambda entry: _commit_of(entry[0])):
+                self._waiting.append(_stored(list(entries)))
+            if len(page) < _PAGE:
+                break
+        self._event_time = event_time
+        self._news.set()
+
+    def _loaded_to(self) -> str:
+        return next((c.cursor for c in reversed(self._waiting) if isinstance(c, Committed)), self.book.ledger.cursor)
+
+    async def run(self) -> None:
+        """Dispatch for ever. Raises LeaseLost when another daemon has taken over."""
+        while True:
+            await self._until_something_to_do()
+            await self.step()
+            if not self._waiting:
+                self._idle.set()
+
+    async def step(self) -> None:
+        """Take in what waits, tell what is due, and make it durable."""
+        self._news.clear()
+        if self._monotonic() >= self._barrier_ends:
+            self.book.evaluated()
+        taken = 0
+        while self._waiting:
+            item = self._waiting.popleft()
+            if isinstance(item, Alert):
+                self.book.take(item, self._now())
+                continue
+            await self._take(item)
+            taken += len(item.told)
+        self.book.advance(self._now(), self._wall())
+        written = self.book.written()
+        if written:
+            await self._write(written)
+
+    async def _take(self, item: Committed) -> None:
+        """One commit, at its own time where times are the data's."""
+        at = item.at if self._exact else self._wall()
+        self.book.advance(at, self._wall(), before=True)
+        for number, (_, transition, notice) in enumerate(item.told, start=1):
+            self.book.take(of_transition(transition, notice, at), at)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self.book.advance(at, self._wall())
+        if item.cursor:
+            self.book.ledger.move(item.cursor)
+
+    def _now(self) -> int:
+        return self._event_time if self._exact else self._wall()
+
+    async def _until_something_to_do(self) -> None:
+        if self._waiting or self._news.is_set():
+            return
+        wait = _LONGEST_WAIT
+        due, change = self.book.next_due(), self.silences.next_change(self._wall())
+        if due is not None:
+            wait = min(wait, max(0.0, (due - self._now()) / _SECOND)) if not self._exact or due <= self._now() else wait
+        if change is not None:
+            wait = min(wait, max(0.0, (change - self._wall()) / _SECOND))
+        try:
+            async with asyncio.timeout(wait):
+                await self._news.wait()
+        except TimeoutError:
+            if change is not None and self._wall() >= change:
+                self.book.wake()
+
+    async def drained(self) -> None:
+        """Return when everything committed so far is dispatched and durable."""
+        self._idle.clear()
+        self._news.set()
+        await self._idle.wait()
+
+    # --- the store ----------------------------------------------------------------------------------------------------
+
+    async def _write(self, written: Written) -> None:
+        """Try until it is durable."""
+        step = Dispatch(
+            id=self._next_id(),
+            previous=self._previous,
+            ledger=written.ledger,
+            outbox=[each.encode() for each in written.messages],
+            decisions=[encode_verdict(each) for each in written.verdicts],
+        )
+        pause = _PAUSES[0]
+        while True:
+            try:
+                await self._store.dispatch(step)
+            except StoreRewound as error:
+                _LOG.error("the store has lost who was told; writing it again", error=str(error))
+                step = await self._again(step)
+            except LeaseLost:
+                raise
+            except StoreError as error:
+                _LOG.warning("who is told cannot be noted", error=str(error), retry_s=pause)
+            else:
+                break
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _PAUSES[1])
+        self._previous = step.id
+        self._remember(step)
+        for verdict in written.verdicts:
+            self._on_verdict(verdict)
+
+    async def _again(self, step: Dispatch) -> Dispatch:
+        """The step with the whole ledger, and with the messages of steps that the server no longer has."""
+        try:
+            stored = (await self._store.ledger()).get(STEP)
+        except StoreError as error:
+            _LOG.warning("the ledger cannot be read", error=str(error))
+            return step
+        last = JournalId.parse(stored.decode()) if stored else JournalId(0, 0)
+        lost = [each for each in self._recent if each.id > last]
+        self._recent.clear()
+        self._recent_bytes = 0
+        whole = {**self.book.ledger.whole(), **{n: None for n, data in step.ledger.items() if data is None}}
+        return replace(
+            step,
+            previous=None,
+            ledger=whole,
+            outbox=[*(entry for each in lost for entry in each.outbox), *step.outbox],
+            decisions=[*(entry for each in lost for entry in each.decisions), *step.decisions],
+        )
+
+    def _remember(self, step: Dispatch) -> None:
+        self._recent.append(step)
+        self._recent_bytes += step.size
+        while self._recent_bytes > _RECENT_BYTES:
+            self._recent_bytes -= self._recent.popleft().size
+
+    def _next_id(self) -> JournalId:
+        last = self._last or JournalId(0, 0)
+        ms = max(self._wall() // 1_000_000, last.ms)
+        self._last = JournalId(ms, last.sequence + 1 if ms == last.ms else 0)
+        return self._last
+
+    # --- what happened ------------------------------------------------------------------------------------------------
+
+    def committed(self, results: Sequence[Result]) -> None:
+        """Results have become durable: dispatch their transitions."""
+        for result in results:
+            ids = stream_ids(result.commit.entry.id, len(result.transitions))
+            entries = zip(ids, result.transitions, result.notices, strict=True)
+            told = tuple((i, t, n) for i, t, n in entries if n is not None)
+            self._event_time = max(self._event_time, result.at)
+            if ids or self._exact:
+                self._waiting.append(Committed(result.at, told, ids[-1] if ids else ""))
+        self.book.evaluated()
+        if self._waiting or ((due := self.book.next_due()) is not None and due <= self._now()):
+            self._news.set()
+
+    def post(self, alerts: Sequence[Alert]) -> None:
+        """Alerts that no rule of ours made: conditions of the monitor, and what other programs post."""
+        self._waiting.extend(alerts)
+        self._news.set()
+
+    # --- silences and acknowledgements --------------------------------------------------------------------------------
+
+    async def set_silence(self, wanted: Silence) -> str:
+        """Add a silence (no `id`) or change one; its id, which is a new one where the matchers changed.
+
+        Raises:
+            SilenceError: It cannot be; the text says why.
+            StoreError: It could not be stored, and does not hold.
+        """
+        changes = self.silences.change(wanted, self._wall())
+        await self._keep(changes)
+        return list(changes)[-1]
+
+    async def expire_silence(self, silence_id: str) -> None:
+        """End a silence now; nothing where it has ended. Raises UnknownSilence, StoreError."""
+        await self._keep(self.silences.expire(silence_id, self._wall()))
+
+    def list_silences(self) -> list[Silence]:
+        """Every silence, expired ones for five days."""
+        return list(self.silences.by_id.values())
+
+    async def _keep(self, changes: Mapping[str, Silence]) -> None:
+        gone: dict[str, bytes | None] = dict.fromkeys(self.silences.forgotten(self._wall()))
+        await self._store.keep_records(SILENCES, gone | {name: each.encode() for name, each in changes.items()})
+        kept = {name: each for name, each in self.silences.by_id.items() if name not in gone}
+        self.silences = Silences([*{**kept, **changes}.values()])
+        self._heard()
+
+    async def acks_changed(self) -> None:
+        """Somebody has acknowledged an episode, or taken that back: read the store's hash `acks` again."""
+        await self._hear()
+
+    async def _hear(self) -> None:
+        silences = await self._store.records(SILENCES)
+        self.silences = Silences(Silence.decode(data) for data in silences.values())
+        self.acks = {episode: Ack.decode(data) for episode, data in (await self._store.records(ACKS)).items()}
+        self._heard()
+
+    def _heard(self) -> None:
+        self.book.hear(self.silences, self.acks)
+        self._news.set()
+
+    # --- what people ask ----------------------------------------------------------------------------------------------
+
+    def alerts(self) -> list[Alert]:
+        """Every alert that fires, whatever its source."""
+        return self.book.alerts()
+
+    def explain(self, rule: str) -> list[Verdict]:
+        """What every stage decides now of each open alert of a rule, a receiver each."""
+        return self.book.explain(rule, self._now(), self._wall())
+
+
+def encode_verdict(verdict: Verdict) -> dict[str, bytes]:
+    """A verdict as an entry of the stream `decisions`: the fields people filter by, and all of it as JSON."""
+    return {
+        "alert": verdict.alert.encode(),
+        "episode": verdict.episode.encode(),
+        "receiver": verdict.receiver.encode(),
+        "verdict": msgspec.json.encode(verdict),
+    }
+
+
+def decode_verdict(fields: Mapping[str, bytes]) -> Verdict:
+    """The verdict of a stream entry. Raises msgspec.ValidationError if it is none."""
+    return msgspec.json.decode(fields["verdict"], type=Verdict)
+
+
+def _stored(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> Committed:
+    """The transitions of one commit as they are read back."""
+    read = [(stream_id, *decode_transition(fields)) for stream_id, fields in entries]
+    told = tuple((stream_id, transition, notice) for stream_id, transition, notice in read if notice is not None)
+    return Committed(max(transition.at for _, transition, _ in read), told, read[-1][0])
+
+
+def _commit_of(stream_id: str) -> tuple[int, int]:
+    """Which commit a transition belongs to: the same for all of one commit."""
+    position = JournalId.parse(stream_id)
+    return position.ms, position.sequence // ENTRIES_PER_COMMIT

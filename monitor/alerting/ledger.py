@@ -1,0 +1,174 @@
+"""What the dispatcher knows and a restart must not lose: open alerts, who was told what, when groups were told.
+
+Every change is noted, so that the dispatcher can write it in one step with the messages it led to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from monitor.alerting.alert import Alert
+from monitor.notify.message import Kind
+from monitor.store.base import STEP
+
+CURSOR: Final = "cursor"
+_ALERT: Final = "alert:"
+_TOLD: Final = "told:"
+_GROUP: Final = "group:"
+_SENT: Final = "sent:"
+_FLAPS: Final = "flaps:"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a receiver was last told of an episode.
+
+    `at`: when, UTC ns. `due`: when it is to be told again while the alert fires, after `repeats` repeats; None: never.
+    """
+
+    kind: Kind
+    sequence: int
+    at: int
+    severity: str
+    repeats: int = 0
+    due: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTimes:
+    """When a group's first alert came, and when it was last told; UTC ns, 0 is never."""
+
+    since: int
+    flushed_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Flaps:
+    """How often an instance has fired of late, and what is kept for the digest.
+
+    `times`: when, UTC ns. `episode`: the newest that was held back (empty: none is). `missed`: how often it fired since
+    the receiver last heard of it. `due`: when the digest is.
+    """
+
+    times: tuple[int, ...] = ()
+    episode: str = ""
+    missed: int = 0
+    due: int = 0
+
+
+class Ledger:
+    """See the module. Read its dictionaries freely; change them by its methods only."""
+
+    def __init__(self) -> None:
+        self.cursor = ""
+        self.alerts: dict[str, Alert] = {}
+        """By episode: those that fire, and those that somebody has yet to be told are over."""
+        self.told: dict[str, dict[str, Told]] = {}
+        """By episode and receiver."""
+        self.groups: dict[str, GroupTimes] = {}
+        self.sent: dict[str, tuple[int, ...]] = {}
+        """By receiver with a limit: when it was sent messages in the last minute."""
+        self.flaps: dict[str, Flaps] = {}
+        self._changed: set[str] = set()
+
+    def load(self, fields: Mapping[str, bytes]) -> None:
+        """Take up what is stored. Raises msgspec.ValidationError where it cannot be read."""
+        for name, data in fields.items():
+            if name == CURSOR:
+                self.cursor = data.decode()
+            elif name.startswith(_ALERT):
+                self.alerts[name.removeprefix(_ALERT)] = msgspec.json.decode(data, type=Alert)
+            elif name.startswith(_TOLD):
+                receiver, _, episode = name.removeprefix(_TOLD).partition(":")
+                self.told.setdefault(episode, {})[receiver] = msgspec.json.decode(data, type=Told)
+            elif name.startswith(_GROUP):
+                self.groups[name.removeprefix(_GROUP)] = msgspec.json.decode(data, type=GroupTimes)
+            elif name.startswith(_SENT):
+                self.sent[name.removeprefix(_SENT)] = msgspec.json.decode(data, type=tuple[int, ...])
+            elif name.startswith(_FLAPS):
+                self.flaps[name.removeprefix(_FLAPS)] = msgspec.json.decode(data, type=Flaps)
+            elif name != STEP:
+                self._changed.add(name)  # of a version that knew more: removed, as it would be wrong before long
+
+    # --- changes ------------------------------------------------------------------------------------------------------
+
+    def move(self, cursor: str) -> None:
+        """Transitions up to this stream id have been dealt with."""
+        self.cursor = cursor
+        self._changed.add(CURSOR)
+
+    def keep(self, alert: Alert) -> None:
+        """Note an alert."""
+        self.alerts[alert.episode] = alert
+        self._changed.add(_ALERT + alert.episode)
+
+    def forget(self, episode: str) -> None:
+        """Forget an alert, and who was told of it."""
+        self.alerts.pop(episode, None)
+        self._changed.add(_ALERT + episode)
+        for receiver in self.told.pop(episode, {}):
+            self._changed.add(f"{_TOLD}{receiver}:{episode}")
+
+    def tell(self, episode: str, receiver: str, told: Told) -> None:
+        """Note what a receiver is told."""
+        self.told.setdefault(episode, {})[receiver] = told
+        self._changed.add(f"{_TOLD}{receiver}:{episode}")
+
+    def time_group(self, group: str, times: GroupTimes | None) -> None:
+        """Note a group's times; None forgets it."""
+        _put(self.groups, group, times)
+        self._changed.add(_GROUP + group)
+
+    def count_sent(self, receiver: str, times: tuple[int, ...]) -> None:
+        """Note when a receiver with a limit was sent messages."""
+        self.sent[receiver] = times
+        self._changed.add(_SENT + receiver)
+
+    def count_flaps(self, key: str, flaps: Flaps | None) -> None:
+        """Note how an instance flaps for a receiver; None forgets it."""
+        _put(self.flaps, key, flaps)
+        self._changed.add(_FLAPS + key)
+
+    # --- the store ----------------------------------------------------------------------------------------------------
+
+    def changes(self) -> dict[str, bytes | None]:
+        """Fields that changed since the last call, as they are stored."""
+        changed, self._changed = self._changed, set()
+        return {name: self._encoded(name) for name in sorted(changed)}
+
+    def whole(self) -> dict[str, bytes | None]:
+        """Every field, as it is stored."""
+        names = {CURSOR, *(_ALERT + e for e in self.alerts), *(_GROUP + g for g in self.groups)}
+        names |= {f"{_TOLD}{receiver}:{episode}" for episode, by in self.told.items() for receiver in by}
+        names |= {*(_SENT + r for r in self.sent), *(_FLAPS + k for k in self.flaps)}
+        return {name: self._encoded(name) for name in sorted(names)}
+
+    def _encoded(self, name: str) -> bytes | None:
+        if name == CURSOR:
+            return self.cursor.encode()
+        kind, _, rest = name.partition(":")
+        found: Any
+        match kind + ":":
+            case "alert:":
+                found = self.alerts.get(rest)
+            case "told:":
+                receiver, _, episode = rest.partition(":")
+                found = self.told.get(episode, {}).get(receiver)
+            case "group:":
+                found = self.groups.get(rest)
+            case "sent:":
+                found = self.sent.get(rest)
+            case _:
+                found = self.flaps.get(rest) if kind + ":" == _FLAPS else None
+        return None if found is None else msgspec.json.encode(found)
+
+
+def _put(table: dict[str, Any], key: str, value: object) -> None:
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value

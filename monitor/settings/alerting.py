@@ -1,0 +1,192 @@
+"""Who is told of alerts, and when: receivers, the route tree, inhibitions, mute times."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Annotated, Any, Final, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from monitor.alerting import matchers, repeats
+from monitor.settings.base import Model, Name, Text
+from monitor.settings.durations import UNITS, Duration, PositiveDuration
+from rules.fields import duration_ns
+
+_S: Final = UNITS["s"]
+_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_TIMES: Final = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*|\.\.\.")
+_DAY_MINUTES: Final = 24 * 60
+TRADING: Final = ("regular", "extended", "closed")
+"""Mute times that are always there."""
+
+
+def _one_or_more(value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+    return (value,) if isinstance(value, str) else value
+
+
+def _matcher(text: str) -> str:
+    try:
+        matchers.parse(text)
+    except matchers.MatcherError as error:
+        raise PydanticCustomError("matcher", "{text}", {"text": str(error)}) from None
+    return text
+
+
+def _repeat_step(text: str) -> str:
+    if text == repeats.NEXT_OPEN:
+        return text
+    ns, hint = duration_ns(text)
+    if not ns:
+        hint = hint or "write 15m, 1h or next_open"
+        raise PydanticCustomError("repeat", "`{text}` is no step of a repeat: {hint}", {"text": text, "hint": hint})
+    return text
+
+
+def _label(text: str) -> str:
+    if not _LABEL.fullmatch(text):
+        raise PydanticCustomError("label", "`{text}` is no label such as theme, or `...` for all", {"text": text})
+    return text
+
+
+Matchers = Annotated[tuple[Annotated[str, AfterValidator(_matcher)], ...], BeforeValidator(_one_or_more)]
+"""``name=value``, ``!=``, ``=~``, ``!~``; ``alert`` is the rule's name."""
+Labels = Annotated[tuple[Annotated[str, AfterValidator(_label)], ...], BeforeValidator(_one_or_more)]
+Repeat = Annotated[tuple[Annotated[str, AfterValidator(_repeat_step)], ...], BeforeValidator(_one_or_more)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_one_or_more)]
+
+
+class FlapSettings(Model):
+    """From when on an instance that fires again and again is told in a digest."""
+
+    more_than: int = Field(default=6, ge=1, description="how often it may fire within the time")
+    within: PositiveDuration = 3600 * _S
+
+
+class ReceiverSettings(Model):
+    """Somewhere alerts go."""
+
+    urls: Annotated[tuple[SecretStr, ...], Field(min_length=1)] = Field(
+        description="addresses: console://, or those of apprise (mailtos://, slack://, json://, ...)"
+    )
+    deadline: PositiveDuration = Field(default=15 * _S, description="how long one attempt may take")
+    max_per_minute: int | None = Field(default=None, ge=1, description="messages; more are gathered into one")
+    flap: FlapSettings | None = Field(default=None, description="tell instances that flap in a digest")
+
+    @field_validator("urls")
+    @classmethod
+    def _addresses(cls, urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, url in enumerate(urls, start=1):
+            if "://" not in url.get_secret_value():
+                raise PydanticCustomError(
+                    "receiver_url",
+                    "address {number} is none: it starts with a service, such as mailtos://",
+                    {"number": number},
+                )
+        return urls
+
+
+class RouteSettings(Model):
+    """Who is told, unless a rule says otherwise. What a route does not say is as in the one above it."""
+
+    receiver: Annotated[tuple[Name, ...], Field(min_length=1), BeforeValidator(_one_or_more)] | None = Field(
+        default=None, description="one receiver, or several"
+    )
+    match: Matchers = Field(default=(), description="labels an alert must have to take this route")
+    continue_: bool = Field(default=False, alias="continue", description="look at the routes after this one as well")
+    group_by: Labels | None = Field(
+        default=None, description="tell alerts together that have the same values of these labels; `...` is all labels"
+    )
+    group_wait: Duration | None = Field(default=None, description="how long the first alert of a group waits for more")
+    group_interval: Duration | None = Field(default=None, description="shortest time between messages of a group")
+    repeat: Repeat | None = Field(default=None, description="tell again while it fires: [15m, 1h, next_open]")
+    mute: Names | None = Field(default=None, description="mute times: regular, extended, closed, or of `mute_times`")
+    routes: tuple[RouteSettings, ...] = Field(default=(), description="the first that matches is taken")
+
+
+class RootRouteSettings(RouteSettings):
+    """The top of the route tree."""
+
+    receiver: Annotated[tuple[Name, ...], Field(min_length=1), BeforeValidator(_one_or_more)] = Field(
+        description="one receiver, or several"
+    )
+
+    @model_validator(mode="after")
+    def _takes_all(self) -> Self:
+        for key, given in (("match", self.match), ("continue", self.continue_)):
+            if given:
+                raise PydanticCustomError("root_route", "`{key}`: the first route takes every alert", {"key": key})
+        return self
+
+
+class InhibitSettings(Model):
+    """While an alert that matches `source` fires, those that match `target` are not told."""
+
+    source: Annotated[Matchers, Field(min_length=1)]
+    target: Annotated[Matchers, Field(min_length=1)]
+    equal: Labels = Field(default=(), description="labels that both must have the same values of")
+
+
+def _times(text: str) -> str:
+    found = _TIMES.fullmatch(text)
+    numbers = [int(n) for n in found.groups()] if found else []
+    if not numbers or max(60 * numbers[0] + numbers[1], 60 * numbers[2] + numbers[3]) > _DAY_MINUTES:
+        raise PydanticCustomError("times", "`{text}` is no time of day such as 22:00-06:00", {"text": text})
+    return text
+
+
+def _days(text: str) -> str:
+    first, _, last = text.partition("-")
+    if any(day not in _DAYS for day in (first, last or first)):
+        raise PydanticCustomError("weekdays", "`{text}` is no weekday: monday, or monday-friday", {"text": text})
+    return text
+
+
+def _dates(text: Any) -> Any:  # noqa: ANN401 - YAML gives dates as such
+    if isinstance(text, dt.date):
+        return text.isoformat()
+    try:
+        first, _, last = str(text).partition("..")
+        good = dt.date.fromisoformat(first) <= dt.date.fromisoformat(last or first)
+    except ValueError:
+        good = False
+    if not good:
+        message = "`{text}` is no date: 2026-12-24, or 2026-12-24..2026-12-31"
+        raise PydanticCustomError("dates", message, {"text": str(text)})
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        message = "there is no time zone `{name}`: America/New_York"
+        raise PydanticCustomError("zone", message, {"name": name}) from None
+    return name
+
+
+class TimeSettings(Model):
+    """Times at which everything given here holds; at least one thing is given."""
+
+    trading: Annotated[tuple[Literal["regular", "extended", "closed"], ...], BeforeValidator(_one_or_more)] = Field(
+        default=(), description="what the market does: regular hours, extended hours around them, or closed"
+    )
+    times: Annotated[tuple[Annotated[str, AfterValidator(_times)], ...], BeforeValidator(_one_or_more)] = Field(
+        default=(), description="times of day: 22:00-06:00 (the end is not in it; 24:00 is midnight)"
+    )
+    weekdays: Annotated[tuple[Annotated[str, AfterValidator(_days)], ...], BeforeValidator(_one_or_more)] = Field(
+        default=(), description="monday, or monday-friday"
+    )
+    dates: Annotated[tuple[Annotated[str, BeforeValidator(_dates)], ...], BeforeValidator(_one_or_more)] = Field(
+        default=(), description="2026-12-24, or 2026-12-24..2026-12-31"
+    )
+    zone: Annotated[Text, AfterValidator(_zone)] = Field(default="America/New_York", description="of times and dates")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.trading or self.times or self.weekdays or self.dates):
+            raise PydanticCustomError("mute_time", "says nothing: write trading, times, weekdays or dates")
+        return self
