@@ -16,6 +16,8 @@ from rules.syntax import ExpressionError, Member, Name, Node, Number, Period, Pr
 MINUTE: Final = 60 * SECOND
 SESSIONS_EXAMPLE: Final = "20d or 4w"
 
+MOST_SHOWN: Final = 12
+"""Members of a universe in a hint."""
 OUTSIDE_LOOP: Final = "`it` is the member of a universe, and here is no loop over one"
 OUTSIDE_LOOP_HINT: Final = "give the alert `each: a_universe`, or use `it` inside share(...) or rank(...)"
 
@@ -193,7 +195,14 @@ def not_a_member(node: Node, member: Asset | It, universe: Universe, it: Univers
         return ExpressionError(message, node.span, f"loop with `each: {universe.name}`, or rank in `{it.name}`")
     if member in universe.members:
         return None
-    return ExpressionError(f"{brief(node)} is no member of `{universe.name}`, so it has no rank there", node.span)
+    found = did_you_mean(brief(node), map(label, universe.members))
+    message = f"{brief(node)} is no member of `{universe.name}`, so it has no rank there{found}"
+    return ExpressionError(message, node.span, "" if found else f"it has {_some(universe)}")
+
+
+def _some(universe: Universe) -> str:
+    labels = [label(member) for member in universe.members]
+    return ", ".join(labels) if len(labels) <= MOST_SHOWN else f"{', '.join(labels[:MOST_SHOWN])}, ..."
 
 
 def label(asset: Instrument | Basket) -> str:

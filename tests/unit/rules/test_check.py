@@ -220,6 +220,7 @@ def test_it_is_the_member_of_the_innermost_loop(scope: Scope) -> None:
 
 def test_rank_is_of_members_only(scope: Scope) -> None:
     assert message("rank(SPY, sectors, ret(it, 1d))", scope).startswith("SPY is no member of `sectors`")
+    assert message("rank(XLBB, sectors, ret(it, 1d))", scope).endswith("no rank there: did you mean `XLB`?")
     for loop in (SECTORS, Universe("renamed", (XLE,))):
         assert expression("rank(it, sectors, ret(it, 1d))", scope, it=loop).type is Type.COUNT
     assert message("rank(it, some, ret(it, 1d))", scope, it=SECTORS) == (
