@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -168,7 +168,7 @@ class Market:
         inputs = self._inputs
         prices = _at(inputs.prices, number)
         volumes = _at(inputs.volumes, number)
-        trades = {
+        trades: dict[str, list[Any]] = {
             "ts": [now] * len(prices),
             "symbol": list(prices),
             "price": list(prices.values()),
@@ -176,14 +176,18 @@ class Market:
         }
         bids = _at({symbol: quotes.bids for symbol, quotes in inputs.quotes.items()}, number)
         asks = _at({symbol: quotes.asks for symbol, quotes in inputs.quotes.items()}, number)
-        quotes = {
+        quotes: dict[str, list[Any]] = {
             "ts": [now] * len(bids),
             "symbol": list(bids),
             "bid": list(bids.values()),
             "ask": [asks[symbol] for symbol in bids],
         }
         values = _at(inputs.series, number)
-        series = {"ts": [now] * len(values), "series": list(values), "value": list(values.values())}
+        series: dict[str, list[Any]] = {
+            "ts": [now] * len(values),
+            "series": list(values),
+            "value": list(values.values()),
+        }
         return CleanBatch(
             quotes=_frame(quotes, QUOTES) if bids else NO_QUOTES,
             trades=_frame(trades, TRADES) if prices else NO_TRADES,
@@ -197,7 +201,7 @@ def _at(values: Mapping[str, tuple[float, ...]], number: int) -> dict[str, float
     return {name: v[number] for name, v in values.items() if number < len(v) and not math.isnan(v[number])}
 
 
-def _frame(columns: Mapping[str, list[object]], schema: pl.Schema) -> pl.DataFrame:
+def _frame(columns: Mapping[str, list[Any]], schema: pl.Schema) -> pl.DataFrame:
     count = len(columns["ts"])
     return pl.DataFrame({name: columns.get(name, [None] * count) for name in schema}, schema=schema)
 

@@ -23,6 +23,8 @@ from rules.syntax import ExpressionError, Name, children
 VERSION: Final = "1"
 FILE_KEYS: Final = ("version", "aliases", "baskets", "universes", "groups")
 SUFFIXES: Final = (".yaml", ".yml")
+TEST_SUFFIXES: Final = (".test.yaml", ".test.yml")
+"""Files of rule tests: in a folder of rules they are none."""
 
 _DEFINITIONS: Final = {"aliases": Sort.ALIAS, "baskets": Sort.BASKET, "universes": Sort.UNIVERSE}
 _ELSEWHERE: Final = {
@@ -93,7 +95,7 @@ def _files(paths: Sequence[str | Path], problems: list[Diagnostic]) -> Iterable[
         found = [path]
         if path.is_dir():
             try:
-                found = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith("."))
+                found = sorted(p for p in path.iterdir() if _is_rule_file(p))
             except OSError as error:
                 problems.append(Diagnostic(str(path), 0, 0, Level.ERROR, f"cannot be read: {error.strerror}"))
                 continue
@@ -106,6 +108,10 @@ def _files(paths: Sequence[str | Path], problems: list[Diagnostic]) -> Iterable[
             if (place := os.path.realpath(file)) not in seen:  # unlike `resolve`, it lets a link lead to itself
                 seen.add(place)
                 yield file
+
+
+def _is_rule_file(path: Path) -> bool:
+    return path.suffix in SUFFIXES and not path.name.startswith(".") and not path.name.endswith(TEST_SUFFIXES)
 
 
 def _read(source: str | Path, name: str, documents: list[Document], problems: list[Diagnostic]) -> None:

@@ -60,7 +60,8 @@ def _found(paths: Sequence[Path]) -> list[Path]:
     Raises:
         Fault: One does not exist, or a folder has none.
     """
-    from rules.testing.file import SUFFIXES, find_test_files
+    from rules.load import TEST_SUFFIXES
+    from rules.testing import find_test_files
 
     found: dict[Path, None] = {}
     for path in paths:
@@ -68,7 +69,7 @@ def _found(paths: Sequence[Path]) -> list[Path]:
             raise Fault(f"{path}: no such file or folder")
         files = list(find_test_files(path)) if path.is_dir() else [path]
         if not files:
-            raise Fault(f"{path}: no {' or '.join(f'*{s}' for s in SUFFIXES)} in this folder")
+            raise Fault(f"{path}: no {' or '.join(f'*{s}' for s in TEST_SUFFIXES)} in this folder")
         found |= dict.fromkeys(files)
     return list(found)
 

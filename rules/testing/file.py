@@ -34,7 +34,7 @@ from typing import Final
 from rules.diagnostics import Diagnostic, Level
 from rules.document import DocumentError, ListNode, MappingNode, Node, ScalarNode, load
 from rules.fields import FieldReader
-from rules.load import load_rules
+from rules.load import TEST_SUFFIXES, load_rules
 from rules.plan import Compiler
 from rules.ruleset import RuleSet
 from rules.scope import Scope
@@ -43,9 +43,6 @@ from rules.testing.expect import ExpectReader
 from rules.testing.inputs import INPUT_KEYS, InputReader
 from rules.testing.times import read_every, read_start
 from rules.view import Requirements
-
-SUFFIXES: Final = (".test.yaml", ".test.yml")
-"""What the names of test files in folders end with."""
 
 FILE_KEYS: Final = ("version", "rules", "calendar", "tests")
 TEST_KEYS: Final = ("name", "start", "every", *INPUT_KEYS, "only", "expect")
@@ -72,7 +69,7 @@ class LoadedTests:
 
 def find_test_files(folder: Path) -> Iterator[Path]:
     """Test files in a folder and those below it, in the order of their names."""
-    yield from sorted(p for suffix in SUFFIXES for p in folder.rglob(f"*{suffix}") if p.is_file())
+    yield from sorted(p for suffix in TEST_SUFFIXES for p in folder.rglob(f"*{suffix}") if p.is_file())
 
 
 def load_tests(path: Path) -> LoadedTests:

@@ -249,6 +249,11 @@ def test_a_wrong_file_is_said_at_its_place_and_nothing_is_run(run, rotation):
     assert said.records[0]["severity"] == "error"
 
 
+def test_a_folder_of_rules_may_hold_their_tests(run, rotation):
+    run(CONTRACT.replace("[rules.yaml]", "."))
+    assert rotation("test", "a.test.yaml").code == 0
+
+
 def test_folders_hold_test_files(run, rotation, tmp_path):
     run(CONTRACT)
     (tmp_path / "deep" / "er").mkdir(parents=True)
