@@ -62,7 +62,8 @@ PACE: Final = 0.05
 
 _OF_THE_KEY: Final = ("api key", "token", "plan", "premium")
 """In the text of an error: nothing will come on this connection, and trying again cannot help."""
-_OF_ONE_REQUEST: Final = ("symbol", "too many", "already")
+_TOO_MANY: Final = "too many symbols"
+_OF_ONE_REQUEST: Final = ("symbol", _TOO_MANY, "already")
 """In the text of an error: one instrument is refused, or beyond the plan's number of them; the others go on."""
 
 
@@ -84,6 +85,7 @@ class FinnhubFeed:
         self._url = url or "wss://ws.finnhub.io"
         self._wanted = frozenset(symbols)
         self._open = False
+        self._refused = False
         self._decode = msgspec.json.Decoder(Message).decode
         self._decode_unread = msgspec.json.Decoder(Unread).decode
         self._decode_print = msgspec.json.Decoder(Print).decode
@@ -94,7 +96,7 @@ class FinnhubFeed:
 
     def greeting(self) -> Sequence[Frame]:
         """The vendor says nothing to begin with: the full subscription at once."""
-        self._open = True
+        self._open, self._refused = True, False
         return [_request("subscribe", symbol) for symbol in sorted(self._wanted)]
 
     def reply(self, notice: Notice) -> Sequence[Frame]:  # noqa: ARG002 - of the seam
@@ -106,10 +108,14 @@ class FinnhubFeed:
         before, self._wanted = self._wanted, frozenset(symbols)
         if not self._open:
             return ()
-        # Leaving first keeps within a plan's number of instruments.
+        # Leaving first keeps within a plan's number of instruments. The vendor does not name what was beyond it, so
+        # where there is room now, all are asked for again.
+        left, again = before - self._wanted, self._refused
+        self._refused = self._refused and not left
+        asked = self._wanted if left and again else self._wanted - before
         return [
-            *(_request("unsubscribe", symbol) for symbol in sorted(before - self._wanted)),
-            *(_request("subscribe", symbol) for symbol in sorted(self._wanted - before)),
+            *(_request("unsubscribe", symbol) for symbol in sorted(left)),
+            *(_request("subscribe", symbol) for symbol in sorted(asked)),
         ]
 
     def parse(self, frames: Sequence[Frame], received_at: int) -> Batch:
@@ -168,12 +174,12 @@ class FinnhubFeed:
             return Message("trade")
         return Message(unread.type, good)
 
-    @staticmethod
-    def _heed(message: Message, notices: list[Notice], unused: Counter[str], rejected: Counter[str]) -> None:
+    def _heed(self, message: Message, notices: list[Notice], unused: Counter[str], rejected: Counter[str]) -> None:
         """What is no prints."""
         if message.type == "ping":
             notices.append(Notice(NoticeKind.HEARTBEAT))
         elif message.type == "error":
+            self._refused = self._refused or _TOO_MANY in message.msg.lower()
             notices.append(Notice(NoticeKind.ERROR, message.msg))
         elif message.type in {"news", "pr"}:
             unused["news"] += 1
