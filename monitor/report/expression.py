@@ -34,16 +34,20 @@ class Compared:
 
     def values(self, views: Iterable[View]) -> Iterator[tuple[int, float]]:
         """Time (UTC nanoseconds) and value, NaN where unknown; kept for :meth:`chart`."""
+        for chunk in self._evaluator.evaluate_many(self._noted(views)):
+            for row in chunk.reshape(len(chunk), -1)[self._slots].T:
+                self._rows.append(row)
+                yield self._times[len(self._rows) - 1], float(row[0])
+
+    def _noted(self, views: Iterable[View]) -> Iterator[View]:
         for view in views:
-            row = self._evaluator.evaluate(view)[self._slots]
             self._times.append(view.now)
-            self._rows.append(row)
-            yield view.now, float(row[0])
+            yield view
 
     def chart(self, note: str) -> LineChart:
         """What was read so far, as a picture."""
         text = " ".join(self._formula.text.split())
-        times = np.array(self._times, np.int64)
+        times = np.array(self._times[: len(self._rows)], np.int64)
         rows = np.array(self._rows).reshape(len(times), len(self._slots)).T
         if self._comparison is None:
             return of_expression(text, str(self._formula.expr.type), times, rows[0], self._calendar, note=note)
