@@ -16,8 +16,9 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from connectors.alpaca import AlpacaFeed
-from connectors.alpaca.messages import Encoding, Quote
-from tests.benchmarks.decode_exchanges import cases
+from connectors.alpaca.messages import Quote
+from connectors.message_lists import Encoding
+from tests.benchmarks import decode_brokers, decode_exchanges
 from tests.benchmarks.figures import Report
 
 QUOTES = 5_000
@@ -137,7 +138,7 @@ async def run() -> Report:
             report.add(f"{encoding}: {what}", figures[f"{name}_per_s"], "quotes/s of CPU")
         report.add(f"{encoding}: parser to structs of all fields", figures["ratio_to_all"], "")
         report.add(f"{encoding}: parser to structs of used fields", figures["ratio_to_used"], "")
-    for name, (make, frames, plain) in cases().items():
+    for name, (make, frames, plain) in (decode_brokers.cases() | decode_exchanges.cases()).items():
         structs, columns = best_of_turns(plain, lambda make=make, frames=frames: make().parse(frames, 0))  # type: ignore[misc]
         report.add(f"{name}: parser", QUOTES / columns, "quotes/s of CPU")
         report.add(f"{name}: parser to structs of all fields", structs / columns, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -53,7 +53,7 @@ class _Prints(msgspec.Struct):
     type: str
 
 
-def cases() -> Mapping[str, Case]:
+def cases() -> dict[str, Case]:
     """By feed: what makes its parser, frames, and plain decoding of them into structs of all fields."""
     source = random.Random(1)
     now = 1_769_178_600_000

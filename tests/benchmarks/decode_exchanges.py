@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +22,7 @@ PER_FRAME: Final = 20
 Case = tuple[Callable[[], Feed], Sequence[bytes], Callable[[], object]]
 
 
-def cases() -> Mapping[str, Case]:
+def cases() -> dict[str, Case]:
     """By feed: what makes its parser, frames of quotes, and plain decoding of them into structs of all fields.
 
     A parser knows what it has seen, so each run needs one of its own.
