@@ -41,6 +41,7 @@ from monitor.self_series import NAMES
 from monitor.state import MarketState, PriceSource
 from monitor.store.base import Store, StoreError, StoreUnavailable
 from monitor.store.factory import open_store
+from monitor.warming import cold_rules, cold_summary
 from monitor.web.api import create_app, snapshot
 from monitor.web.server import WebServer
 from rules.engine import Engine
@@ -128,6 +129,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         recovered = await recover(store, state, truth, engine.requirements, history, series)
         if nothing := sorted(set(state.external.without_value()) - NAMES):
             _LOG.warning("external series of the rules never had a value: import them, or send them", series=nothing)
+        if cold := cold_rules(ruleset, state):
+            _LOG.warning("rules need more history than is stored: see `rotation check`", **cold_summary(cold, state))
         if len(config.feeds) == 1 and state.now:
             truth.resume(next(iter(config.feeds)), state.now)
         pipeline = Pipeline(
