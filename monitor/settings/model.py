@@ -220,7 +220,7 @@ class MqttFeed(StreamFeed):
     url: str = Field(description="mqtt://HOST:PORT, or mqtts://HOST:PORT with TLS")
     symbols: None = Field(default=None, description="not for this feed: its topics say what is wanted")
     topics: Annotated[tuple[Text, ...], Field(min_length=1)]
-    qos: Literal[0, 1] = Field(default=0, description="1: acknowledged once the journal has it, so nothing is lost")
+    qos: int = Field(default=0, ge=0, le=1, description="1: acknowledged once the journal has it, so nothing is lost")
     username: str | None = None
     password: SecretStr | None = None
     ca: ExistingPath | None = Field(default=None, description="certificates that the broker's is checked against")

@@ -1,73 +1,20 @@
 """A line that its vendor will end is replaced by a new one first: nothing is lost, nothing comes twice."""
 
 import asyncio
-import json
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
-
-from websockets.asyncio.server import serve
 
 from connectors.batch import Batch
 from connectors.binance import BinanceFeed
 from connectors.feed import Address, FeedStatus
 from connectors.supervisor import Supervisor, SupervisorSettings
 from tests.integration.connectors.vendor import until
+from tests.servers.binance import exchange_running
 
 QUICK = SupervisorSettings(
     silence=0.4, sign_in=2, backoff=0.01, longest_backoff=0.05, wait=0.05, longest_wait=0.2, overlap=0.1
 )
-
-
-class Exchange:
-    """Speaks Binance's protocol; every line gets every trade, a new one from `begin` after it was asked for."""
-
-    def __init__(self):
-        self.lines = []
-        self.ended = []
-        self.requests = []
-        self.number = 0
-        self.refuses = 0
-        self.url = ""
-
-    def admit(self, connection, _request):
-        """Refuse a handshake as long as a test wants it."""
-        if not (self.refuses and self.lines):
-            return None
-        self.refuses -= 1
-        return connection.respond(503, "full")
-
-    async def serve(self, socket):
-        line = []
-        self.lines.append(line)
-        async for text in socket:
-            request = json.loads(text)
-            self.requests.append(request)
-            await socket.send(json.dumps({"result": None, "id": request["id"]}))
-            line.append(socket)
-        self.ended.append(line)
-
-    async def trades(self):
-        """A trade every millisecond, to all lines."""
-        while True:
-            self.number += 1
-            await self.say(
-                {
-                    "e": "trade",
-                    "s": "BTCUSDT",
-                    "t": self.number,
-                    "p": "1",
-                    "q": "1",
-                    "T": 1_769_178_600_000 + self.number,
-                }
-            )
-            await asyncio.sleep(0.001)
-
-    async def say(self, data):
-        for line in self.lines:
-            for socket in line[:1]:
-                if line not in self.ended:
-                    await socket.send(json.dumps({"stream": "x", "data": data}))
 
 
 class ShortLived(BinanceFeed):
@@ -81,9 +28,7 @@ class ShortLived(BinanceFeed):
 
 @asynccontextmanager
 async def watching(**options):
-    exchange = Exchange()
-    async with serve(exchange.serve, "127.0.0.1", 0, compression=None, process_request=exchange.admit) as server:
-        exchange.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/stream"
+    async with exchange_running() as exchange:
         feed = ShortLived("b", url=exchange.url, symbols=["BTC/USDT"])
         vars(feed).update(options)
         batches: list[Batch] = []
