@@ -69,6 +69,8 @@ def evaluate(  # noqa: PLR0913 - one a flag
             raise Fault("--at is one moment: there is nothing to draw")
         check_writable(plot, "--plot", (".png", ".svg"))
     formula = _formula(expression, rules)
+    if plot is not None and formula.expr.type == "category":
+        raise Fault("--plot: a category has no height to draw: compare it with one, such as `... == leading`")
 
     from monitor.backtest import Playback, Series
     from monitor.calendar import CalendarError, TradingCalendar

@@ -59,9 +59,12 @@ def unit_of(watched: Watched, gauge: Gauge) -> Unit:
 def of_expression(
     text: str, kind: str, times: Times, values: Floats, calendar: TradingCalendar, *, note: str = ""
 ) -> LineChart:
-    """An expression's value over time: (n,) each."""
+    """An expression's value over time: (n,) each. A condition without a comparison is 0 or 1, and shaded."""
     axis = TimeAxis(times, calendar)
-    return LineChart(text, unit_for(kind, values), axis, [Line(text, values)], note=note)
+    bands, unit = [], unit_for(kind, values)
+    if kind == "condition":
+        bands, unit = _bands(times, values), Unit.COUNT
+    return LineChart(text, unit, axis, [Line(text, values)], bands=bands, band_text="holds", note=note)
 
 
 def of_condition(
@@ -83,7 +86,7 @@ def of_condition(
     limit, level = comparison
     axis = TimeAxis(times, calendar)
     unit = unit_for(kind, values)
-    begins, ends = _runs(holds)
+    begins, _ = _runs(holds)
     return LineChart(
         title=text,
         subtitle=name,
@@ -91,13 +94,17 @@ def of_condition(
         axis=axis,
         lines=[Line(name, values)],
         levels=[_level(level, limit, "holds", unit, clears=False)],
-        bands=[Band(int(times[a]), int(times[b])) for a, b in zip(begins, ends, strict=True)],
+        bands=_bands(times, holds),
         band_text="holds",
         moments=[Moment(int(times[begins[-1]]), float(values[begins[-1]]), axis.moment_text(int(times[begins[-1]])))]
         if begins
         else [],
         note=note,
     )
+
+
+def _bands(times: Times, holds: Floats) -> list[Band]:
+    return [Band(int(times[a]), int(times[b])) for a, b in zip(*_runs(holds), strict=True)]
 
 
 def _runs(holds: Floats) -> tuple[list[int], list[int]]:

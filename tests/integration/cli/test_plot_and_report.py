@@ -110,6 +110,13 @@ def test_a_number_is_drawn_as_it_is(rotation, daily, tmp_path):
     assert "rc-fill-band" not in (tmp_path / "out.svg").read_text().split("</style>")[1]
 
 
+def test_a_condition_without_a_level_is_shaded_too(rotation, daily, tmp_path):
+    assert rotation("eval", "held(ret(IWM, 1d) > 1%, 1, 2d)", "--data", daily, "--plot", "out.svg").code == 0
+    drawn = ET.fromstring((tmp_path / "out.svg").read_text())
+    band = next(p for p in drawn.iter(f"{SVG}path") if p.get("class") == "rc-fill-band")
+    assert band.get("d").count("M") == 17
+
+
 def test_a_png_is_one(rotation, daily, tmp_path):
     assert rotation("eval", "ret(IWM, 5d)", "--data", daily, "--plot", "out.png").code == 0
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
@@ -126,6 +133,7 @@ def test_nothing_to_draw_is_said(rotation, daily):
         (("eval", "ret(IWM, 1d)", "--plot", "out.jpg"), "--plot out.jpg: name a file that ends in .png or .svg"),
         (("eval", "ret(IWM, 1d)", "--plot", "no/out.png"), "there is no folder no"),
         (("eval", "ret(IWM, 1d)", "--at", "2025-07-02", "--plot", "o.png"), "there is nothing to draw"),
+        (("eval", "quadrant(IWM, SPY, 5d)", "--plot", "o.png"), "a category has no height to draw"),
         (("backtest", "--rules", "rules.yaml", "--report", "rules.yaml"), "name a file that ends in .html"),
         (("backtest", "--rules", "rules.yaml", "--report", "no/r.html"), "there is no folder no"),
     ],
@@ -193,7 +201,7 @@ def test_the_lead_of_a_rule_that_fires_at_its_peak_is_nothing(run):
 
 
 def test_the_command_can_be_typed_again(run, daily):
-    command = re.search(r"<code>(rotation backtest .*?)</code>", run[0])[1]
+    (command,) = re.findall(r"<code>(rotation backtest .*?)</code>", run[0])
     assert "--report report.html --format json" in command
     assert daily.name.replace("&", "&amp;") in command
 
