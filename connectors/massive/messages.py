@@ -6,6 +6,7 @@ fields that are used are declared: msgspec skips the others at a fraction of the
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct, field
@@ -86,7 +87,8 @@ UNUSED: Final[dict[type[Struct], str]] = {FairValue: "fair market value", Imbala
 """Messages that are understood, but that no frame of a batch has a place for, and what they are counted as."""
 
 
+@cache
 def decoder() -> MessageLists:
-    """Decodes frames of the stream."""
+    """Decodes frames of the stream; it keeps nothing, so one serves all."""
     union = Quote | Trade | MinuteBar | SecondBar | LimitBand | Status | FairValue | Imbalance
     return MessageLists(union, (Quote, Trade, MinuteBar, SecondBar, LimitBand, Status, *UNUSED))
