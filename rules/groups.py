@@ -208,9 +208,6 @@ def alert_rule(draft: Draft, scope: Scope) -> tuple[AlertRule | None, bool]:
     if draft.node.get("no_data_for") is not None and settings["no_data"] is NoData.KEEP:
         message = "`no_data_for` has no effect, since `no_data` is keep"
         draft.reader.wrong(draft.node.key("no_data_for") or draft.node, message, "add `no_data: alert`", Level.WARNING)
-    if settings["repeat"] is not None and (repeat := draft.node.get("repeat")) is not None:
-        message = "`repeat` has no effect yet: an alert is told once when it fires and once when it is over"
-        draft.reader.wrong(draft.node.key("repeat") or repeat, message, "leave it out", Level.WARNING)
     if when is None:
         return None, False
     on_close = settings["on_close"]

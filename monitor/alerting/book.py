@@ -95,6 +95,7 @@ class AlertBook:
     def load(self, fields: Mapping[str, bytes]) -> None:
         """Take up the ledger of the last process. Alerts go where the configuration of today leads them."""
         self.ledger.load(fields)
+        self._situation.at = self.ledger.clock
         for alert in self.ledger.alerts.values():
             if alert.open:
                 self._inhibitor.opened(alert)
@@ -129,8 +130,9 @@ class AlertBook:
         known = self.ledger.alerts.get(alert.episode)
         if alert.open:
             self.ledger.keep(alert)
-            if self._inhibitor.opened(alert):
-                self._touched |= dict.fromkeys(self._groups_of.get(alert.episode, ()))
+            self._inhibitor.opened(alert)
+            for group_id in self._groups_of.get(alert.episode, ()):  # changed, it may be told after all
+                self.groups[group_id].holds.pop(alert.episode, None)
             way = self._destinations(alert)
             if known is None:
                 for each in way:
@@ -215,8 +217,11 @@ class AlertBook:
         situation.wall = wall
         if self._exact:
             at = max(at, situation.at)
-        elif at < situation.at:  # the clock was set back: what waits for a time waits by the new one
-            self._touched |= dict.fromkeys(self.groups)
+        elif at < situation.at:
+            situation.at = at
+            for group in self.groups.values():
+                group.set_back(at)
+                self._touched[group.id] = None
         end = at - 1 if before else at
         # What has changed is looked at before what comes now, which may end it: it is told for the time it changed.
         self._look_again(min(situation.at, end) if before else at)
@@ -253,7 +258,7 @@ class AlertBook:
     def _due(self, group: Group, now: int) -> int | None:
         """When the group's first news can be told; None where there is none, or it waits for a change."""
         times: list[int] = []
-        ready = group.ready_at(now)
+        ready = group.ready_at
         for episode in group.episodes:
             held = group.holds.get(episode, 0)
             if held is None:
@@ -378,7 +383,7 @@ class AlertBook:
         """Everything since the last call."""
         messages, self._messages = tuple(self._messages), []
         verdicts, self._verdicts = tuple(self._verdicts), []
-        return Written(self.ledger.changes(), messages, verdicts)
+        return Written(self.ledger.changes(self._situation.at), messages, verdicts)
 
     # --- what people ask ----------------------------------------------------------------------------------------------
 

@@ -41,20 +41,21 @@ class Group:
         """Its name in the ledger: receivers' names have no slash."""
         return f"{self.receiver}/{self.key}"
 
-    def ready_at(self, now: int) -> int:
-        """When news can be told: the wait after the first alert, then the interval after the last message.
+    def set_back(self, now: int) -> None:
+        """The clock shows `now`: nobody waits for a time that was never right, so what began later begins now."""
+        self.times = GroupTimes(min(self.times.since, now), min(self.times.flushed_at, now))
 
-        Where the clock was set back, both begin now: nobody waits for a time that was never right.
-        """
+    @property
+    def ready_at(self) -> int:
+        """When news can be told: the wait after the first alert, then the interval after the last message."""
         if self.alone:
-            return min(self.times.since, now)
+            return self.times.since
         if self.times.flushed_at:
-            return min(self.times.flushed_at, now) + self.route.group_interval
-        return min(self.times.since, now) + self.route.group_wait
+            return self.times.flushed_at + self.route.group_interval
+        return self.times.since + self.route.group_wait
 
     def decide(self, at: int) -> Decision:
         """Whether its time has come."""
-        ready = self.ready_at(at)
-        if at >= ready:
+        if at >= self.ready_at:
             return passes(Stage.GROUP, Reason.GROUP_READY, self.key)
-        return stops(Stage.GROUP, Reason.GROUP_WAITS, self.key, until=ready)
+        return stops(Stage.GROUP, Reason.GROUP_WAITS, self.key, until=self.ready_at)

@@ -43,12 +43,10 @@ class Inhibitor:
         self._inhibitions = tuple(inhibitions)
         self._sources: dict[str, Alert] = {}
 
-    def opened(self, alert: Alert) -> bool:
-        """Take note of an alert that fires; whether it can inhibit others."""
-        source = any(matches(each.source, alert.labels) for each in self._inhibitions)
-        if source:
+    def opened(self, alert: Alert) -> None:
+        """Take note of an alert that fires."""
+        if any(matches(each.source, alert.labels) for each in self._inhibitions):
             self._sources[alert.episode] = alert
-        return source
 
     def ended(self, episode: str) -> bool:
         """Take note that an alert is over; whether it could inhibit others."""

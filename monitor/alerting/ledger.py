@@ -16,6 +16,7 @@ from monitor.notify.message import Kind
 from monitor.store.base import STEP
 
 CURSOR: Final = "cursor"
+CLOCK: Final = "clock"
 _ALERT: Final = "alert:"
 _TOLD: Final = "told:"
 _GROUP: Final = "group:"
@@ -65,6 +66,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.cursor = ""
+        self.clock = 0
+        """The daemon's clock at the last change, UTC ns."""
         self.alerts: dict[str, Alert] = {}
         """By episode: those that fire, and those that somebody has yet to be told are over."""
         self.told: dict[str, dict[str, Told]] = {}
@@ -80,6 +83,8 @@ class Ledger:
         for name, data in fields.items():
             if name == CURSOR:
                 self.cursor = data.decode()
+            elif name == CLOCK:
+                self.clock = int(data)
             elif name.startswith(_ALERT):
                 self.alerts[name.removeprefix(_ALERT)] = msgspec.json.decode(data, type=Alert)
             elif name.startswith(_TOLD):
@@ -135,21 +140,24 @@ class Ledger:
 
     # --- the store ----------------------------------------------------------------------------------------------------
 
-    def changes(self) -> dict[str, bytes | None]:
-        """Fields that changed since the last call, as they are stored."""
+    def changes(self, now: int) -> dict[str, bytes | None]:
+        """Fields that changed since the last call, as they are stored; `now` is the daemon's clock, UTC ns."""
         changed, self._changed = self._changed, set()
+        if changed:
+            self.clock = now
+            changed.add(CLOCK)
         return {name: self._encoded(name) for name in sorted(changed)}
 
     def whole(self) -> dict[str, bytes | None]:
         """Every field, as it is stored."""
-        names = {CURSOR, *(_ALERT + e for e in self.alerts), *(_GROUP + g for g in self.groups)}
+        names = {CURSOR, CLOCK, *(_ALERT + e for e in self.alerts), *(_GROUP + g for g in self.groups)}
         names |= {f"{_TOLD}{receiver}:{episode}" for episode, by in self.told.items() for receiver in by}
         names |= {*(_SENT + r for r in self.sent), *(_FLAPS + k for k in self.flaps)}
         return {name: self._encoded(name) for name in sorted(names)}
 
     def _encoded(self, name: str) -> bytes | None:
-        if name == CURSOR:
-            return self.cursor.encode()
+        if name in (CURSOR, CLOCK):
+            return (self.cursor if name == CURSOR else str(self.clock)).encode()
         kind, _, rest = name.partition(":")
         found: Any
         match kind + ":":

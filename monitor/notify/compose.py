@@ -10,7 +10,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from monitor.notify import values
-from monitor.notify.message import AlertNotice, Kind, Notification
+from monitor.notify.message import SHOWN, AlertNotice, Kind, Notification
 from monitor.notify.templates import TemplateError, clipped, render
 from rules.transition import Evidence, Reason, State, Transition
 
@@ -19,8 +19,6 @@ _SUMMARY_LIMIT: Final = 300
 _ANNOTATION_LIMIT: Final = 2_000
 _MOST_NAMES: Final = 5
 _WEIGHTS: Final = {"info": 1, "warning": 2, "critical": 3}
-SHOWN: Final = 20
-"""Alerts of a message that are shown in full."""
 _HOLDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<": float.__lt__,
     "<=": float.__le__,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+SHOWN: Final = 20
+"""Alerts of a message that are shown in full."""
 
 
 class Kind(StrEnum):
@@ -21,7 +24,8 @@ class Kind(StrEnum):
 class AlertNotice:
     """One alert of a message. `at`: event time, UTC ns.
 
-    `sequence` counts what a receiver is told of the episode, from 1. In a long message, those that are not shown in full have no summary, annotations or evidence.
+    `sequence` counts what a receiver is told of the episode, from 1. In a long message, those that are not
+    shown in full have no summary, annotations or evidence.
     """
 
     episode: str

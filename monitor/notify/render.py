@@ -13,7 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from monitor.notify import values
-from monitor.notify.message import Kind, Notification
+from monitor.notify.message import SHOWN, AlertNotice, Kind, Notification
 from monitor.notify.templates import clipped
 
 _TITLE_LIMIT: Final = 200
@@ -38,6 +38,8 @@ class _Section:
 
 def render(notification: Notification, zone: ZoneInfo = values.NEW_YORK) -> Rendered:
     """The message in the forms services take; `zone` is the exchange's."""
+    if notification.alerts:
+        return _list(notification, zone)
     facts = [f"{name}: {_one_line(value)}" for name, value in _facts(notification, zone)]
     sections = [section for section in _sections(notification, zone) if section.lines]
     key = f"key: {notification.key}"
@@ -51,9 +53,47 @@ def render(notification: Notification, zone: ZoneInfo = values.NEW_YORK) -> Rend
     return Rendered(title=title(notification), text="\n".join(text), html="\n".join(html))
 
 
+def _list(notification: Notification, zone: ZoneInfo) -> Rendered:
+    """A group: a line for each alert that is shown in full, those that fire first, and how many more there are."""
+    text = [notification.summary]
+    html = [f"<p><b>{escape(notification.summary)}</b></p>"]
+    for kind in Kind:
+        these = [n for n in notification.alerts if n.kind is kind]
+        shown = [n for n in these[:SHOWN] if n.summary]
+        if not these:
+            continue
+        text += ["", f"{kind.capitalize()}:"]
+        html.append(_paragraph([f"{kind.capitalize()}:"]))
+        for notice in shown:
+            lines = [f"{_heading(notice)}: {_one_line(notice.summary)}", *_details(notice, zone)]
+            text += [f"  {lines[0]}", *(f"    {line}" for line in lines[1:])]
+            html.append(_paragraph(lines))
+        if len(these) > len(shown):
+            more = f"and {len(these) - len(shown):,} more"
+            text.append(f"  {more}")
+            html.append(_paragraph([more]))
+    key = f"key: {notification.key}"
+    return Rendered(title(notification), "\n".join([*text, "", key, ""]), "\n".join([*html, _paragraph([key])]))
+
+
+def _heading(notice: AlertNotice) -> str:
+    name = f"{notice.alert}[{notice.member}]" if notice.member else notice.alert
+    return f"[{notice.severity}] {name}" if notice.severity else name
+
+
+def _details(notice: AlertNotice, zone: ZoneInfo) -> Iterable[str]:
+    yield f"Episode: {notice.episode}"
+    yield f"Since: {_both(notice.started_at, zone)}"
+    if notice.value is not None:
+        threshold = notice.evidence.get("threshold") or {}
+        yield f"Value: {values.shown(notice.value, notice.value_type, like=threshold.get('level'))}"
+
+
 def title(notification: Notification) -> str:
     """One line: ``[FIRING] small-caps-lead: Small caps lead by 412bp``."""
     summary = _one_line(notification.summary)
+    if notification.alerts:
+        return clipped(f"[{notification.kind.upper()}] {summary}", _TITLE_LIMIT)
     name = _name(notification)
     head = f"[{notification.kind.upper()}]"
     return clipped(f"{head} {summary}" if summary.startswith(name) else f"{head} {name}: {summary}", _TITLE_LIMIT)
@@ -81,6 +121,31 @@ def payload(notification: Notification) -> dict[str, Any]:
         "labels": dict(notification.labels),
         "annotations": dict(notification.annotations),
         "evidence": dict(notification.evidence),
+        "group_key": notification.group_key,
+        "group_labels": dict(notification.group_labels),
+        "alerts": [_alert(notice, notification.receiver) for notice in notification.alerts],
+    }
+
+
+def _alert(notice: AlertNotice, receiver: str) -> dict[str, Any]:
+    """One alert of a group, in the words of the message of one."""
+    return {
+        "key": notice.key(receiver),
+        "episode": notice.episode,
+        "state": str(notice.kind),
+        "sequence": notice.sequence,
+        "alert": notice.alert,
+        "member": notice.member,
+        "severity": notice.severity,
+        "at": values.utc(notice.at),
+        "started": values.utc(notice.started_at),
+        "reason": notice.reason,
+        "value": notice.value,
+        "value_type": notice.value_type,
+        "summary": notice.summary,
+        "labels": dict(notice.labels),
+        "annotations": dict(notice.annotations),
+        "evidence": dict(notice.evidence),
     }
 
 

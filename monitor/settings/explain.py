@@ -93,22 +93,37 @@ def sections(path: Sequence[Key], raw: Any) -> type[BaseModel] | None:  # noqa: 
             return None
 
 
-def unknown_receivers(tree: Any) -> list[Problem]:  # noqa: ANN401 - whatever stands in the file
-    """Names in the route that no receiver has: said apart, as the validator would only once all else is right."""
-    named, receivers = value_at(tree, ("route", "receiver")), value_at(tree, ("receivers",)) or {model.CONSOLE: None}
-    if not isinstance(receivers, Mapping):
+def unknown_names(tree: Any) -> list[Problem]:  # noqa: ANN401 - whatever stands in the file
+    """Receivers and mute times that routes name and nothing defines.
+
+    Said apart, as the validator would only once all else is right.
+    """
+    receivers = value_at(tree, ("receivers",)) or {model.CONSOLE: None}
+    times = value_at(tree, ("mute_times",)) or {}
+    if not isinstance(receivers, Mapping) or not isinstance(times, Mapping):
         return []
-    known = [str(name) for name in receivers]
-    path: tuple[Key, ...] = ("route", "receiver")
-    every = (
-        [((*path, number), name) for number, name in enumerate(named)] if isinstance(named, list) else [(path, named)]
-    )
-    there_is = f"there is {listed(known, 'and')}"
-    return [
-        Problem(where, f"there is no receiver `{name}`{did_you_mean(name, known) or f': {there_is}'}")
-        for where, name in every
-        if isinstance(name, str) and name not in known
-    ]
+    known = {
+        "receiver": ("receiver", [str(name) for name in receivers]),
+        "mute": ("mute time", [*alerting.TRADING, *(str(name) for name in times)]),
+    }
+    problems: list[Problem] = []
+    routes: list[tuple[tuple[Key, ...], Any]] = [(("route",), value_at(tree, ("route",)))]
+    for path, route in routes:
+        for key, (what, names) in known.items():
+            there_is = f": there is {listed(names, 'and')}"
+            problems += [
+                Problem(where, f"there is no {what} `{name}`{did_you_mean(name, names) or there_is}")
+                for where, name in _each((*path, key), value_at(route, (key,)))
+                if isinstance(name, str) and name not in names
+            ]
+        below = value_at(route, ("routes",))
+        routes += [((*path, "routes", n), each) for n, each in enumerate(below if isinstance(below, list) else [])]
+    return problems
+
+
+def _each(path: tuple[Key, ...], value: Any) -> list[tuple[tuple[Key, ...], Any]]:  # noqa: ANN401
+    """The items of a list, or the one value, each with its path."""
+    return [((*path, n), each) for n, each in enumerate(value)] if isinstance(value, list) else [(path, value)]
 
 
 def value_at(tree: Any, path: Sequence[Key]) -> Any:  # noqa: ANN401 - whatever stands in the file

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from monitor.settings import environment
-from monitor.settings.explain import explain, sections, unknown_receivers
+from monitor.settings.explain import explain, sections, unknown_names
 from monitor.settings.masking import Mask
 from monitor.settings.model import Settings
 from monitor.settings.problem import Key, Problem
@@ -70,7 +70,7 @@ def _settle(source: Document, tree: dict[str, Any], env: Mapping[str, str], fold
     except ValidationError as error:
         unresolved = {p.path for p in problems}
         problems += [p for p in explain(error, laid.tree) if p.path not in unresolved]
-    problems += unknown_receivers(values)
+    problems += unknown_names(values)
     mask = Mask(source)
     found = [*laid.diagnostics, *(mask.diagnostic(_diagnostic(p, source, laid)) for p in problems)]
     found.sort(key=lambda d: (d.line, d.column))

@@ -128,8 +128,8 @@ class Checkpoint:
 class Dispatch:
     """One step of the dispatcher: who is told what, and why.
 
-    `id` rises from step to step as a journal position does; `previous` is the one that must be there, None where that is
-    not known. `ledger`: hash field -> JSON, None removes it. `outbox` and `decisions`: stream entries, in order. The
+    `id` rises from step to step as a journal position does; `previous` is the one that must be there, None where that
+    is not known. `ledger`: hash field -> JSON, None removes it. `outbox` and `decisions`: stream entries, in order. The
     ledger's field :data:`STEP` is the store's own: the newest step's id.
     """
 

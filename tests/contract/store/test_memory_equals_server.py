@@ -15,6 +15,7 @@ from monitor.store.base import (
     BarChunk,
     Checkpoint,
     Commit,
+    Dispatch,
     JournalEntry,
     JournalId,
     OutboxEntry,
@@ -37,6 +38,14 @@ commits = st.builds(
     transitions=entries,
     outbox=entries,
 )
+dispatches = st.builds(
+    Dispatch,
+    id=positions,
+    previous=st.none() | positions,
+    ledger=st.dictionaries(names, st.none() | data, max_size=3),
+    outbox=entries,
+    decisions=st.lists(st.fixed_dictionaries({"alert": st.sampled_from([b"a", b"b"])}), max_size=2),
+)
 chunks = st.builds(BarChunk, st.sampled_from(["1m", "1d"]), names, data)
 checkpoints = st.builds(
     Checkpoint,
@@ -50,6 +59,11 @@ steps = st.one_of(
     st.tuples(st.just("acquire"), stores, names),
     st.tuples(st.just("commit"), stores, st.lists(commits, max_size=3)),
     st.tuples(st.just("commit"), stores, st.lists(commits, max_size=3)),
+    st.tuples(st.just("dispatch"), stores, dispatches),
+    st.tuples(st.just("dispatch"), stores, dispatches),
+    st.tuples(
+        st.just("keep_records"), stores, st.just("silences"), st.dictionaries(names, st.none() | data, max_size=2)
+    ),
     st.tuples(st.just("save_checkpoint"), stores, checkpoints),
     st.tuples(st.just("trim_journal"), stores, st.integers(0, 7)),
     st.tuples(st.just("save_bars"), stores, st.lists(chunks, max_size=2)),
@@ -86,6 +100,11 @@ async def content(store: Store) -> Mapping[str, object]:
         "instances": await store.instances(),
         "transitions": await store.transitions(100),
         "of one episode": await store.transitions(3, "e1"),
+        "after": await store.transitions_after("3-0", 2),
+        "ledger": await store.ledger(),
+        "decisions": await store.decisions(10),
+        "decisions of one": await store.decisions(2, "a"),
+        "silences": await store.records("silences"),
         "depth": await store.outbox_depth(),
         "notified": await store.notified(["a", "b", "c"]),
     }
