@@ -21,6 +21,8 @@ _OPEN: Final = frozenset({"type"}).union(*LATER.values())
 """Keys that are no secrets wherever they stand."""
 _CONTENT: Final = re.compile(r"\w")
 _REFERENCE: Final = re.compile(r"\$\{[^}]*\}")
+_LOGIN: Final = re.compile(r"://[^/\s]*@")
+"""An address with a user, and perhaps a password, in it."""
 _LOOKS_SECRET: Final = re.compile(r"key|secret|token|passw|credential|auth|url|://", re.IGNORECASE)
 
 
@@ -78,6 +80,8 @@ def _secrets(node: Node, path: tuple[Key, ...], tree: Any) -> Iterator[ScalarNod
         case ListNode(items=items):
             for number, item in enumerate(items):
                 yield from _secrets(item, (*path, number), tree)
+        case ScalarNode() if _LOGIN.search(str(node.value)):
+            yield node
 
 
 def _secret(annotation: Any) -> bool:  # noqa: ANN401 - any type

@@ -32,6 +32,7 @@ INLINE = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", README, flags=re
 SECRETS = {
     "ALPACA_KEY": "AKFAKEFAKE",
     "ALPACA_SECRET": "fakefakefake",
+    "MQTT_PASSWORD": "fakefakefake",
     "SMTP_LOGIN": "desk:password",
     "SLACK_TOKENS": "T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
 }
