@@ -231,10 +231,11 @@ class MqttFeed(StreamFeed):
 
     @field_validator("url")
     @classmethod
-    def _websocket(cls, url: str) -> str:
+    def _websocket(cls, url: str | None) -> str | None:
         try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("mqtt", "mqtts") and parts.hostname and (parts.port or 1) and not parts.username
+            parts = urlsplit(url or "")
+            port = 1 if parts.port is None else parts.port
+            good = parts.scheme in ("mqtt", "mqtts") and parts.hostname and port and parts.username is None
         except ValueError:
             good = False
         if not good:
