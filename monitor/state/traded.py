@@ -1,4 +1,8 @@
-"""What views say about volumes: of sessions, of clock time, and against the same time of other days."""
+"""What views say about volumes: of sessions, of clock time, and against the same time of other days.
+
+An instrument that did not trade in a session has no bar of it: while the session lasts its volume is 0, afterwards it
+is not known.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +44,9 @@ def volume_by_clock(
     volumes = state.volumes
     end = -(-ns // MINUTE) * MINUTE
     start = end - -(-length // MINUTE) * MINUTE
-    if volumes is None or selection.places is None or not volumes.begin:
+    if volumes is None or selection.places is None:
         return selection.unknown()
-    kept = max(start, volumes.begin)
+    kept = max(start, volumes.begin or state.minute_end - MINUTE)
     if kept >= end:
         return selection.unknown()
     open_ = np.where(selection.places < 0, np.nan, so_far)
