@@ -102,6 +102,10 @@ async def test_a_coin_round_the_clock(tmp_path):
         assert "ether-leads" in json.dumps(told)
 
 
+def trade(number: int) -> str:
+    return json.dumps({"ts": time.time_ns(), "price": 1000, "size": 1, "id": number})
+
+
 @needs_mosquitto
 @pytest.mark.services
 async def test_kill_minus_nine_of_the_daemon_loses_no_message_of_quality_one(tmp_path):
@@ -124,13 +128,12 @@ async def test_kill_minus_nine_of_the_daemon_loses_no_message_of_quality_one(tmp
             out.loop_start()
             for part in range(3):
                 for number in range(part * 1000, part * 1000 + 1000):
-                    message = {"ts": time.time_ns(), "price": 1000, "size": 1, "id": number}
-                    out.publish("md/v1/lab/0/BTC%2FUSDT/t", json.dumps(message), qos=1)
+                    out.publish("md/v1/lab/0/BTC%2FUSDT/t", trade(number), qos=1)
                     if number % 1000 == 500:
                         await it.answers("/api/v1/status", lambda answer: answer["feeds"][0]["rows"].get("trades"))
                 await it.program.end(signal.SIGKILL)
                 await it.start()
-            out.publish("md/v1/lab/0/ETH%2FUSDT/t", json.dumps(message | {"ts": time.time_ns(), "id": 9999}), qos=1)
+            out.publish("md/v1/lab/0/ETH%2FUSDT/t", trade(9999), qos=1)
             journalled: set[int] = set()
             deadline = time.monotonic() + 60
             while journalled != {*range(3000), 9999}:

@@ -118,7 +118,7 @@ class Broker:
 @contextlib.asynccontextmanager
 async def broker(folder: Path, **options: object) -> AsyncIterator[Broker]:
     """A broker for one test."""
-    it = Broker(folder, **options)  # type: ignore[arg-type] # as the test names them
+    it = Broker(folder, **options)
     await it.start()
     try:
         yield it

@@ -77,7 +77,7 @@ def publisher(server, will=None):
     if server.tls:
         client.tls_set(ca_certs=str(server.ca))
     if will:
-        client.will_set(*will, qos=1, retain=True)
+        client.will_set(will[0], will[1], qos=1, retain=True)
     client.connect("localhost" if server.tls else "127.0.0.1", server.port)
     client.loop_start()
     try:

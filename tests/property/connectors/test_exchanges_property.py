@@ -103,10 +103,9 @@ def test_any_bytes_never_raise(name, frames):
     assert checked(MAKERS[name]().parse(frames, 1)) >= len(frames)
 
 
-KEYS = st.sampled_from(
-    "stream data e s u b t p T id channel events tickers trades product_id symbol bid price qty timestamp "
-    "sequence_num ts d rows code topic system type".split()
-)
+WORDS = """stream data e s u b t p T id channel events tickers trades product_id symbol bid price qty timestamp
+    sequence_num ts d rows code topic system type"""
+KEYS = st.sampled_from(WORDS.split())
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6),

@@ -13,7 +13,7 @@ from monitor.committer import Committer
 from monitor.ingest import Cutter, TruthFilter
 from monitor.pipeline import Pipeline
 from monitor.state import MarketState
-from monitor.store.base import StoreUnavailable
+from monitor.store.base import Commit, StoreUnavailable
 from rules.engine import Engine
 from rules.load import load_texts
 
@@ -75,7 +75,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.away = True
-        self.commits: list = []
+        self.commits: list[Commit] = []
 
     async def commit(self, commits) -> None:
         if self.away:
