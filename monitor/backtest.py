@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from connectors.batch import Batch
@@ -134,11 +135,14 @@ class Backtest:
         self.engine = Engine(ruleset, calendar, max_gap_ns=tempo.max_gap_ns, session_ns=calendar.session_ns)
         self.first = self.last = 0
 
-    def transitions(self, views: Iterable[View]) -> Iterator[Transition]:
-        """What the rules decide, in order of time."""
+    def transitions(self, views: Iterable[View], *, evidence: bool = True) -> Iterator[Transition]:
+        """What the rules decide, in order of time; without `evidence` in less of it."""
+        return self.engine.transitions(self._watched(views), evidence=evidence)
+
+    def _watched(self, views: Iterable[View]) -> Iterator[View]:
         for view in views:
             self.first, self.last = self.first or view.now, view.now
-            yield from self.engine.evaluate(view).transitions
+            yield view
 
 
 class Series:
@@ -153,7 +157,17 @@ class Series:
 
     def values(self, views: Iterable[View]) -> Iterator[tuple[int, float]]:
         """Time (UTC nanoseconds) and value; NaN is unknown."""
-        return ((view.now, float(self._evaluator.evaluate(view)[self._slot])) for view in views)
+        times: list[int] = []
+        for values in self._evaluator.evaluate_many(self._watched(views, times)):
+            found = np.atleast_1d(values[self._slot]).tolist()
+            yield from zip(times[: len(found)], found, strict=True)
+            del times[: len(found)]
+
+    @staticmethod
+    def _watched(views: Iterable[View], times: list[int]) -> Iterator[View]:
+        for view in views:
+            times.append(view.now)
+            yield view
 
 
 @dataclass(slots=True)

@@ -7,7 +7,8 @@ a restart nor a weekend, a clock step or a gap in the feed completes one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from rules.ast import Asset, Expr
 from rules.evaluator import Evaluator
-from rules.evidence import Witness
+from rules.evidence import Moment, Witness
 from rules.instances import CODES, HOURS, Instances, labels
 from rules.judgement import Judgement, verdicts
 from rules.plan import Compiler
@@ -75,22 +76,50 @@ class Engine:
 
         Views must not go back in time; an older one than the last is not judged.
         """
-        now = view.now
-        if now < self._now:
+        if view.now < self._now:
             return Evaluation()
         values = self._evaluator.evaluate(view)
+        step, folded = self._judged(Moment.of(view), values, verdicts(self.instances, values))
+        records = (self.instances.record(i) for i in sorted(step.changed | folded))
+        return Evaluation(tuple(step.transitions), tuple((r.field, r) for r in records))
+
+    def transitions(self, views: Iterable[View], *, evidence: bool = True) -> Iterator[Transition]:
+        """What evaluations as of many views decide, one after the other: the same as of each alone, in less time.
+
+        Each view need be good only until the next is taken. Without `evidence` that of the transitions is empty.
+        """
+        moments: deque[Moment] = deque()
+        for values in self._evaluator.evaluate_many(self._noted(views, moments)):
+            columns = values.reshape(len(values), -1)
+            found = verdicts(self.instances, columns)
+            for column in range(columns.shape[1]):
+                step, _ = self._judged(moments.popleft(), columns[:, column], found[:, column], evidence=evidence)
+                yield from step.transitions
+
+    def _noted(self, views: Iterable[View], moments: deque[Moment]) -> Iterator[View]:
+        latest = self._now
+        for view in views:
+            if view.now >= latest:
+                latest = view.now
+                moments.append(Moment.of(view))
+                yield view
+
+    def _judged(
+        self, moment: Moment, values: Floats, verdict: npt.NDArray[np.int8], *, evidence: bool = True
+    ) -> tuple[Judgement, set[int]]:
+        """The judgement of one moment, and the instances whose timers a gap before it stopped."""
         if self.observer is not None:
-            self.observer(now, values)
+            self.observer(moment.now, values)
         table = self.instances
-        table.verdict[:] = verdicts(table, values)
-        folded = self._advance(now)
-        step = Judgement(table, self._calendar, self._witness, view, values, self._clock[table.hours])
+        table.verdict[:] = verdict
+        folded = self._advance(moment.now)
+        clock = self._clock[table.hours]
+        step = Judgement(table, self._calendar, self._witness, moment, values, clock, evidence=evidence)
         if self._now:
             step.closes_since(self._now)
         step.judge()
-        self._now = now
-        records = (table.record(i) for i in sorted(step.changed | folded))
-        return Evaluation(tuple(step.transitions), tuple((r.field, r) for r in records))
+        self._now = moment.now
+        return step, folded
 
     def _advance(self, now: int) -> set[int]:
         """Move the market clocks.
@@ -118,7 +147,7 @@ class Engine:
     def evidence(self, i: int, view: View) -> Evidence:
         """The evidence for instance `i` as of the last evaluation, whatever its state."""
         row = self.instances.rows[i]
-        return self._witness.evidence(row.rule.when, row.member, self._evaluator.values, view)
+        return self._witness.evidence(row.rule.when, row.member, self._evaluator.values, Moment.of(view))
 
     def value(self, i: int) -> tuple[float | None, str]:
         """What instance `i` is about, as of the last evaluation, and its type."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
+
+import numpy as np
 
 from rules.ast import (
     Arithmetic,
@@ -24,6 +27,7 @@ from rules.ast import (
 )
 from rules.plan import Compiler
 from rules.ruleset import Formula
+from rules.timers import Ints
 from rules.transition import Evidence
 from rules.view import Floats, View
 
@@ -58,12 +62,60 @@ def deciding(expr: Expr) -> tuple[Expr, str, Expr] | None:
             return None
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a decision is made, and the prices that it is seen with: ``(instruments,)`` and their event times.
+
+    `now` is event time, UTC nanoseconds; `session` its ordinal in the calendar.
+    """
+
+    now: int
+    session: int
+    prices: Floats
+    times: Ints
+
+    @classmethod
+    def of(cls, view: View) -> Moment:
+        """As the view has it."""
+        return cls(view.now, view.session, view.prices(), view.price_times())
+
+
+@dataclass(frozen=True, slots=True)
+class _Threshold:
+    """The deciding comparison, and where its sides are."""
+
+    said: dict[str, Any]
+    watched: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What there is to tell of a formula and a member: texts, and the slots and instruments that they are about.
+
+    It holds on to the two, so that they can be known by their id().
+    """
+
+    formula: Formula
+    it: Asset | None
+    said: tuple[dict[str, Any], ...]
+    slots: Ints
+    symbols: tuple[str, ...]
+    columns: Ints
+    threshold: _Threshold | None
+    watched: int
+    watched_type: str
+    whole: int
+    type: str
+
+
 class Witness:
-    """Reads evidence out of the values of the last evaluation."""
+    """Reads evidence out of the values of an evaluation."""
 
     def __init__(self, compiler: Compiler, instruments: tuple[str, ...]) -> None:
         self._compiler = compiler
         self._index = {symbol: i for i, symbol in enumerate(instruments)}
+        self._accounts: dict[tuple[int, int], _Account] = {}
 
     def value(
         self, formula: Formula, explicit: Formula | None, it: Asset | None, values: Floats
@@ -73,49 +125,82 @@ class Witness:
         The rule's `value`, or the watched side of the first comparison of `formula`.
         """
         if explicit is not None:
-            watched: Expr = explicit.expr
-        elif found := deciding(formula.expr):
-            watched = found[0]
-        else:
-            watched = formula.expr
-        return number(values[self._compiler.slot(watched, it)]), str(watched.type)
+            account = self._account(explicit, it)
+            return number(values[account.whole]), account.type
+        account = self._account(formula, it)
+        return number(values[account.watched]), account.watched_type
 
     def slot(self, expr: Expr, it: Asset | None) -> int:
         """Where the value of an expression, or of a part of one, stands among those of an evaluation."""
         return self._compiler.slot(expr, it)
 
-    def evidence(self, formula: Formula, it: Asset | None, values: Floats, view: View) -> Evidence:
+    def evidence(self, formula: Formula, it: Asset | None, values: Floats, moment: Moment) -> Evidence:
         """See :class:`~rules.transition.Evidence`."""
-        expressions, seen = [], set()
-        for expr, bound in _parts(formula.expr, it):
-            text = formula.text[expr.span.start : expr.span.end]
-            entry = {"expr": text, "value": number(values[self._compiler.slot(expr, bound)]), "type": str(expr.type)}
-            if bound is not None and bound is not it:
-                entry["member"] = name(bound)
-            if (text, entry.get("member")) not in seen:
-                seen.add((text, entry.get("member")))
-                expressions.append(entry)
-        return Evidence(tuple(expressions), self._prices(formula.expr, it, view), self.threshold(formula, it, values))
-
-    def _prices(self, expr: Expr, it: Asset | None, view: View) -> dict[str, dict[str, Any]]:
-        prices, times = view.prices(), view.price_times()
-        symbols = dict.fromkeys(s for asset in _assets(expr, it) for s in _symbols(asset))
-        return {s: {"price": number(prices[self._index[s]]), "ts": int(times[self._index[s]])} for s in symbols}
+        account = self._account(formula, it)
+        found = values[account.slots].tolist()
+        prices, times = moment.prices[account.columns].tolist(), moment.times[account.columns].tolist()
+        return Evidence(
+            tuple({**said, "value": _told(value)} for said, value in zip(account.said, found, strict=True)),
+            {s: {"price": _told(p), "ts": t} for s, p, t in zip(account.symbols, prices, times, strict=True)},
+            self.threshold(formula, it, values),
+        )
 
     def threshold(self, formula: Formula, it: Asset | None, values: Floats) -> dict[str, Any] | None:
         """The deciding comparison, as in :class:`~rules.transition.Evidence`; None where there is none."""
-        if (found := deciding(formula.expr)) is None:
+        threshold = self._account(formula, it).threshold
+        if threshold is None:
             return None
-        watched, op, level = found
-        value, limit = (number(values[self._compiler.slot(e, it)]) for e in (watched, level))
-        return {
-            "expr": formula.text[watched.span.start : watched.span.end],
-            "value": value,
-            "op": op,
-            "level": limit,
-            "distance": None if value is None or limit is None else value - limit,
-            "type": str(watched.type),
-        }
+        value, level = number(values[threshold.watched]), number(values[threshold.level])
+        distance = None if value is None or level is None else value - level
+        return {**threshold.said, "value": value, "level": level, "distance": distance}
+
+    def _account(self, formula: Formula, it: Asset | None) -> _Account:
+        key = (id(formula), id(it))
+        if (account := self._accounts.get(key)) is None:
+            account = self._accounts[key] = self._prepared(formula, it)
+        return account
+
+    def _prepared(self, formula: Formula, it: Asset | None) -> _Account:
+        said: dict[tuple[str, str | None], tuple[dict[str, Any], int]] = {}
+        for expr, bound in _parts(formula.expr, it):
+            text = formula.text[expr.span.start : expr.span.end]
+            entry = {"expr": text, "value": None, "type": str(expr.type)}
+            if bound is not None and bound is not it:
+                entry["member"] = name(bound)
+            said.setdefault((text, entry.get("member")), (entry, self._compiler.slot(expr, bound)))
+        symbols = tuple(dict.fromkeys(s for asset in _assets(formula.expr, it) for s in _symbols(asset)))
+        found = deciding(formula.expr)
+        threshold = None
+        watched: Expr = formula.expr
+        if found is not None:
+            watched, op, level = found
+            text = formula.text[watched.span.start : watched.span.end]
+            template = {
+                "expr": text,
+                "value": None,
+                "op": op,
+                "level": None,
+                "distance": None,
+                "type": str(watched.type),
+            }
+            threshold = _Threshold(template, self._compiler.slot(watched, it), self._compiler.slot(level, it))
+        return _Account(
+            formula=formula,
+            it=it,
+            said=tuple(entry for entry, _ in said.values()),
+            slots=np.array([slot for _, slot in said.values()], np.int64),
+            symbols=symbols,
+            columns=np.array([self._index[s] for s in symbols], np.int64),
+            threshold=threshold,
+            watched=self._compiler.slot(watched, it),
+            watched_type=str(watched.type),
+            whole=self._compiler.slot(formula.expr, it),
+            type=str(formula.expr.type),
+        )
+
+
+def _told(value: float) -> float | None:
+    return None if value != value else value  # noqa: PLR0124 - NaN alone is not itself
 
 
 def name(asset: Asset) -> str:

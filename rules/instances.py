@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rules.ast import Asset
 from rules.evidence import name
 from rules.plan import Compiler
-from rules.ruleset import AlertRule, Hours, NoData, RuleSet
+from rules.ruleset import AlertRule, Hours, NoData, OnClose, RuleSet
 from rules.timers import Ints, Timers
 from rules.transition import InstanceRecord, State
 
@@ -93,6 +93,7 @@ class Instances:
         self.keep: Ints = self._column(lambda r: r.keep_firing_for_ns)
         self.no_data_for: Ints = self._column(lambda r: r.no_data_for_ns)
         self.minds_unknown: npt.NDArray[np.bool_] = self._column(lambda r: r.no_data is not NoData.KEEP).astype(bool)
+        self.minds_close: npt.NDArray[np.bool_] = self._column(lambda r: r.on_close is not OnClose.FREEZE).astype(bool)
         self.state: npt.NDArray[np.int8] = np.zeros(count, np.int8)
         self.verdict: npt.NDArray[np.int8] = np.full(count, -1, np.int8)
         self.timer = Timers.stopped(count)
@@ -106,7 +107,7 @@ class Instances:
     def take(self, i: int, new: State) -> None:
         """Put instance `i` into a state, its timer at zero; an ended episode is forgotten but for its number."""
         self.state[i] = code = CODES[new]
-        self.timer.clear(np.array([i]))
+        self.timer.clear(i)
         if code is Code.INACTIVE:
             opened = self.opened[i]
             opened.episode, opened.started_at, opened.flaps = "", 0, 0

@@ -11,12 +11,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from rules.evidence import Witness
+from rules.ast import Asset
+from rules.evidence import Moment, Witness
 from rules.instances import HOURS, STATES, Code, Instances, labels
-from rules.ruleset import NoData, OnClose
+from rules.ruleset import Formula, NoData, OnClose
 from rules.timers import Ints
-from rules.transition import Reason, State, Transition
-from rules.view import Floats, TradingHours, View
+from rules.transition import Evidence, Reason, State, Transition
+from rules.view import Floats, TradingHours
 
 TRUE: Final = 0
 """Verdict: `when` holds."""
@@ -28,15 +29,22 @@ UNKNOWN: Final = 3
 """Verdict: too little is known."""
 
 
+_NO_EVIDENCE: Final = Evidence()
+
+
 def verdicts(table: Instances, values: Floats) -> npt.NDArray[np.int8]:
-    """The verdict on each instance, from the values of its conditions (1, 0, NaN)."""
+    """The verdict on each instance, from the values of its conditions (1, 0, NaN).
+
+    ``(instances,)`` from ``(slots,)``, or ``(instances, moments)`` from ``(slots, moments)``.
+    """
     when = values[table.when]
-    verdict = np.full(len(when), FALSE, np.int8)
+    verdict = np.full(when.shape, FALSE, np.int8)
     verdict[np.isnan(when)] = UNKNOWN
     if table.has_until.any():
-        until = np.where(table.has_until, values[table.until], np.nan)
-        verdict[table.has_until & (when == 0.0)] = HELD
-        verdict[table.has_until & np.isnan(until)] = UNKNOWN
+        has_until = table.has_until.reshape(-1, *[1] * (values.ndim - 1))
+        until = np.where(has_until, values[table.until], np.nan)
+        verdict[has_until & (when == 0.0)] = HELD
+        verdict[has_until & np.isnan(until)] = UNKNOWN
         verdict[until == 1.0] = FALSE
     verdict[when == 1.0] = TRUE
     return verdict
@@ -45,14 +53,24 @@ def verdicts(table: Instances, values: Floats) -> npt.NDArray[np.int8]:
 class Judgement:
     """One evaluation's walk over the instances that move.
 
-    `clock`: the market clock of each instance, ns of trading time, as of the view.
+    `evidence`: off where nobody asks for it. `clock`: the market clock of each instance, ns of trading time, as
+    of the moment.
     """
 
-    def __init__(
-        self, table: Instances, calendar: TradingHours, witness: Witness, view: View, values: Floats, clock: Ints
+    def __init__(  # noqa: PLR0913 - what a decision is made from
+        self,
+        table: Instances,
+        calendar: TradingHours,
+        witness: Witness,
+        moment: Moment,
+        values: Floats,
+        clock: Ints,
+        *,
+        evidence: bool = True,
     ) -> None:
         self._table, self._calendar, self._witness = table, calendar, witness
-        self._view, self._values, self._clock = view, values, clock
+        self._moment, self._values, self._clock = moment, values, clock
+        self._evidence = evidence
         self.transitions: list[Transition] = []
         self.changed: set[int] = set()
 
@@ -62,9 +80,10 @@ class Judgement:
         """Do what `on_close` says, for the markets that closed after the evaluation at event time `before`."""
         for code, hours in enumerate(HOURS):
             close = self._calendar.close_after(before, hours)
-            if close is None or close >= self._view.now:
+            if close is None or close >= self._moment.now:
                 continue
-            for i in map(int, np.flatnonzero((self._table.hours == code) & (self._table.state != Code.INACTIVE))):
+            closed = self._table.minds_close & (self._table.hours == code) & (self._table.state != Code.INACTIVE)
+            for i in np.flatnonzero(closed).tolist():
                 self._close(i, close)
 
     def _close(self, i: int, at: int) -> None:
@@ -78,7 +97,7 @@ class Judgement:
                 if table.state[i] == Code.PENDING:
                     self._move(i, State.INACTIVE, Reason.MARKET_CLOSED, at)
                 elif table.state[i] == Code.RECOVERING:
-                    table.timer.clear(np.array([i]))
+                    table.timer.clear(i)
                     self.changed.add(i)
             case OnClose.RESOLVE:
                 pending = table.state[i] == Code.PENDING
@@ -89,8 +108,8 @@ class Judgement:
     def judge(self) -> None:
         """Apply the verdicts to every instance whose market is open."""
         table = self._table
-        is_open = np.array([self._calendar.is_open(self._view.now, h) for h in HOURS])[table.hours]
-        for i in map(int, np.flatnonzero(self._moving() & is_open)):
+        is_open = np.array([self._calendar.is_open(self._moment.now, h) for h in HOURS])[table.hours]
+        for i in np.flatnonzero(self._moving() & is_open).tolist():
             if not (table.minds_unknown[i] and self._unknown(i)):
                 _HANDLERS[Code(table.state[i])](self, i, int(table.verdict[i]))
 
@@ -148,32 +167,32 @@ class Judgement:
     # --- timers -------------------------------------------------------------------------------------------------------
 
     def _start(self, i: int) -> None:
-        self._table.timer.run(np.array([i]), self._clock, self._view.now)
+        self._table.timer.run(i, self._clock, self._moment.now)
         self.changed.add(i)
 
     def _stop(self, i: int) -> None:
         if self._table.timer.running[i]:
-            self._table.timer.stop(np.array([i]), self._clock)
+            self._table.timer.stop(i, self._clock)
             self.changed.add(i)
 
     def _counted(self, i: int) -> int:
         """Trading time on the instance's timer, which is started if an unknown had stopped it."""
         if not self._table.timer.running[i]:
             self._start(i)
-        return int(self._table.timer.elapsed(self._clock)[i])
+        return self._table.timer.elapsed_of(i, self._clock)
 
     def _unknown(self, i: int) -> bool:
         """Do what `no_data` says; whether the verdict has nothing left to say."""
-        table, here = self._table, np.array([i])
+        table = self._table
         if table.verdict[i] != UNKNOWN:
             if table.unknown.running[i]:
-                table.unknown.clear(here)
+                table.unknown.clear(i)
                 self.changed.add(i)
             return False
         if not table.unknown.running[i]:
-            table.unknown.run(here, self._clock, self._view.now)
+            table.unknown.run(i, self._clock, self._moment.now)
             self.changed.add(i)
-        if table.unknown.elapsed(self._clock)[i] < table.no_data_for[i]:
+        if table.unknown.elapsed_of(i, self._clock) < table.no_data_for[i]:
             return False
         no_data, state = table.rows[i].rule.no_data, Code(table.state[i])
         if no_data is NoData.ALERT and state in (Code.INACTIVE, Code.PENDING):
@@ -186,9 +205,9 @@ class Judgement:
 
     def _fire(self, i: int, reason: Reason) -> None:
         opened = self._table.opened[i]
-        session = self._calendar.date(self._view.session).isoformat()
+        session = self._calendar.date(self._moment.session).isoformat()
         opened.count = opened.count + 1 if opened.session == session else 1
-        opened.session, opened.started_at, opened.flaps = session, self._view.now, 0
+        opened.session, opened.started_at, opened.flaps = session, self._moment.now, 0
         opened.episode = f"{self._table.rows[i].name}@{session}.{opened.count}"
         self._move(i, State.FIRING, reason)
 
@@ -202,7 +221,7 @@ class Judgement:
         value, value_type = self._witness.value(formula, rule.value, row.member, self._values)
         self.transitions.append(
             Transition(
-                at=self._view.now if at is None else at,
+                at=self._moment.now if at is None else at,
                 alert=rule.name,
                 member=row.member_name,
                 old=old,
@@ -215,12 +234,17 @@ class Judgement:
                 severity=str(rule.severity),
                 labels=labels(rule, row.member_name),
                 annotations=rule.annotations,
-                evidence=self._witness.evidence(formula, row.member, self._values, self._view),
+                evidence=self._told(formula, row.member),
                 flaps=opened.flaps,
             )
         )
         table.take(i, new)
         self.changed.add(i)
+
+    def _told(self, formula: Formula, member: Asset | None) -> Evidence:
+        if not self._evidence:
+            return _NO_EVIDENCE
+        return self._witness.evidence(formula, member, self._values, self._moment)
 
 
 _HANDLERS: Final = {

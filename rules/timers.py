@@ -41,17 +41,22 @@ class Timers:
         """Trading time on every timer, at the market clock of every timer's hours."""
         return self.accumulated + np.where(self.running, clock - self.start, 0)
 
-    def run(self, which: Ints, clock: Ints, now: int) -> None:
+    def elapsed_of(self, i: int, clock: Ints) -> int:
+        """Trading time on one timer."""
+        return int(self.accumulated[i]) + (int(clock[i] - self.start[i]) if self.since[i] else 0)
+
+    def run(self, which: Ints | int, clock: Ints, now: int) -> None:
         """Start those that stand still; `now` is event time."""
         self.start[which] = clock[which]
         self.since[which] = now
 
-    def stop(self, which: Ints, clock: Ints) -> None:
+    def stop(self, which: Ints | int, clock: Ints) -> None:
         """Keep what has accumulated and stand still."""
-        self.accumulated[which] = self.elapsed(clock)[which]
+        passed = np.where(self.since[which] != 0, clock[which] - self.start[which], 0)
+        self.accumulated[which] += passed
         self.since[which] = 0
 
-    def clear(self, which: Ints) -> None:
+    def clear(self, which: Ints | int) -> None:
         """Back to zero, standing still."""
         self.accumulated[which] = 0
         self.since[which] = 0
