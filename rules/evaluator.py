@@ -154,8 +154,8 @@ class Evaluator:
             self.values[:] = values[:, -1]
             samples = values
         for resolution in RESOLUTIONS:
-            taken = [r for r, row in enumerate(rows) if row.sample == resolution]
-            if taken:
+            taken = np.flatnonzero([row.sample == resolution for row in rows])
+            if len(taken):
                 self._samples[resolution].append(samples[np.ix_(self.plan.history[resolution], taken)])
         return values
 

@@ -57,7 +57,7 @@ class Judgement:
     of the moment.
     """
 
-    def __init__(  # noqa: PLR0913 - what a decision is made from
+    def __init__(
         self,
         table: Instances,
         calendar: TradingHours,

@@ -63,7 +63,8 @@ def ema_samples(samples: int) -> int:
 
 def _count(rows: Floats) -> Floats:
     """How many samples are known."""
-    return np.count_nonzero(rows == rows, axis=-1).astype(np.float64)  # noqa: PLR0124 - NaN alone is not itself
+    known: Floats = np.count_nonzero(_here(rows), axis=-1).astype(np.float64)
+    return known
 
 
 def _enough(value: Floats, known: Floats, samples: int) -> Floats:
@@ -77,7 +78,8 @@ def _zeroed(rows: Floats) -> Floats:
 
 
 def _here(current: Floats) -> npt.NDArray[np.bool_]:
-    return current == current  # noqa: PLR0124 - NaN alone is not itself
+    known: npt.NDArray[np.bool_] = current == current  # noqa: PLR0124 - NaN alone is not itself
+    return known
 
 
 # --- sums and extremes, the current value included --------------------------------------------------------------------

@@ -67,12 +67,12 @@ class Nodes:
 
     def _reach(self, node: Node, below: Sequence[int]) -> Reach:
         match node:
-            case ("source", (Field.VOLUME), window, _):
-                return reach.of_volume(window)  # type: ignore[arg-type]
+            case ("source", Field.VOLUME, window, _):
+                return reach.of_volume(window)
             case ("source", Field.RELATIVE_VOLUME, int(sessions), _):
                 return reach.of_profile(sessions)
             case ("return", _, window, _) if window is not None:
-                return reach.of_price(window)  # type: ignore[arg-type]
+                return reach.of_price(window)
         whole = self.reach[below[0]] if below else NOWHERE
         for i in below[1:]:
             whole = whole.join(self.reach[i])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from rules.ast import (
     Not,
     RecordRef,
     Universe,
+    Window,
 )
 from rules.lowering import LOWERINGS
 from rules.nodes import RESOLUTIONS, Nodes
@@ -188,41 +190,41 @@ class Compiler:
             rebuild={r: max((depth[r] for depth in nodes.depth), default=0) for r in RESOLUTIONS},
         )
 
-    def _step(self, op: str, part: object, out: list[int], series: tuple[str, ...]) -> AnyStep:
-        keys = [self.nodes.all[o][1:] for o in out]
+    def _step(self, op: str, part: Any, out: list[int], series: tuple[str, ...]) -> AnyStep:  # noqa: ANN401 - see _part
+        keys: list[tuple[Any, ...]] = [self.nodes.all[o][1:] for o in out]
         match op:
             case "source":
-                columns = [series.index(k[2]) if k[0] is Field.EXTERNAL else k[2] for k in keys]  # type: ignore[arg-type]
-                return SourceStep(Reading(*part), _slots(out), _slots(columns))  # type: ignore[misc]
+                columns = [series.index(k[2]) if k[0] is Field.EXTERNAL else k[2] for k in keys]
+                return SourceStep(Reading(*part), _slots(out), _slots(columns))
             case "return":
-                rows: dict[object, list[int]] = defaultdict(list)
+                rows: dict[Window | None, list[int]] = defaultdict(list)
                 for row, (_, window, _) in enumerate(keys):
                     rows[window].append(row)
-                bases = tuple(
-                    (Reading(Field.FIRST) if w is None else Reading(Field.BASE, w), _slots(r))  # type: ignore[arg-type]
-                    for w, r in rows.items()
-                )
-                return ReturnStep(Reading(part), _slots(out), _slots([k[2] for k in keys]), bases)  # type: ignore[arg-type]
+                bases = tuple((_base(window), _slots(of)) for window, of in rows.items())
+                return ReturnStep(Reading(part), _slots(out), _slots([k[2] for k in keys]), bases)
             case "segment":
-                starts = np.cumsum([0, *(len(k[1]) for k in keys)])[:-1]  # type: ignore[arg-type]
-                members = _slots([m for k in keys for m in k[1]])  # type: ignore[attr-defined]
-                weights = np.array([w for k in keys for w in k[2]], np.float64)  # type: ignore[attr-defined]
+                starts = np.cumsum([0, *(len(k[1]) for k in keys)])[:-1].astype(np.int64)
+                weights = np.array([w for k in keys for w in k[2]], np.float64)
                 whole = np.add.reduceat(weights, starts)
-                return SegmentStep(str(part), _slots(out), members, starts.astype(np.int64), weights, whole)
+                return SegmentStep(part, _slots(out), _slots([m for k in keys for m in k[1]]), starts, weights, whole)
             case "set":
-                function, _ = part  # type: ignore[misc]
-                return SetStep(
-                    function, _slots(out), tuple(_slots(m) for m in zip(*(k[1:] for k in keys), strict=True))
-                )  # type: ignore[has-type]
+                expressions = zip(*(k[1:] for k in keys), strict=True)
+                return SetStep(part[0], _slots(out), tuple(_slots(members) for members in expressions))
             case "rank":
-                return RankStep(_slots(out), _slots(part), _slots([k[1] for k in keys]))  # type: ignore[arg-type]
+                return RankStep(_slots(out), _slots(part), _slots([k[1] for k in keys]))
             case "window":
-                function, resolution, samples = part  # type: ignore[misc]
-                sources, past = ([_slots(s) for s in zip(*(k[n] for k in keys), strict=True)] for n in (3, 4))  # type: ignore[call-overload]
-                columns = tuple(_slots([self.nodes.columns[resolution][int(s)] for s in slots]) for slots in past)  # type: ignore[has-type]
-                return WindowStep(function, resolution, samples, _slots(out), tuple(sources), tuple(past), columns)  # type: ignore[has-type]
+                function, resolution, samples = part
+                sources, past = (tuple(_slots(s) for s in zip(*(k[n] for k in keys), strict=True)) for n in (3, 4))
+                known = self.nodes.columns[resolution]
+                places = tuple(_slots([known[slot] for slot in slots.tolist()]) for slots in past)
+                return WindowStep(function, resolution, samples, _slots(out), sources, past, places)
             case _:
                 return Step(op, _slots(out), tuple(_slots(a) for a in zip(*keys, strict=True)))
+
+
+def _base(window: Window | None) -> Reading:
+    """Where a return starts; without a window, where a basket's index does."""
+    return Reading(Field.FIRST) if window is None else Reading(Field.BASE, window)
 
 
 def _part(node: tuple[object, ...]) -> object:

@@ -17,7 +17,7 @@ Answers = Mapping[Reading, Floats]
 """``(instruments,)`` for one moment, ``(instruments, moments)`` for many; external series have no instruments."""
 
 
-def read(view: View, reading: Reading) -> Floats:
+def read(view: View, reading: Reading) -> Floats:  # noqa: PLR0911 - one a field
     """A view's answer, of all instruments (or external series)."""
     window: Window = reading.window  # type: ignore[assignment]
     match reading.field:

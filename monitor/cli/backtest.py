@@ -89,7 +89,7 @@ def backtest(  # noqa: PLR0913 - one a flag
     views = with_progress(playback.instants(first, last), max(first, begun), min(last, ended), form)
     watched = Watched(test.engine, trading) if report or form != JSON else None
     transitions = []
-    for transition in test.transitions(views):
+    for transition in test.transitions(views, evidence=form == JSON):
         if form == JSON:
             print_json(_record(transition))
         if watched is not None:

@@ -104,3 +104,15 @@ def test_records_have_values():
     e = Engine(RuleSet(records=(record,)), CALENDAR, max_gap_ns=MAX_GAP)
     e.evaluate(view(START, "H"))
     assert e.series() == {"a": 7.0}
+
+
+def test_many_views_decide_what_each_alone_decides():
+    verdicts = [(5, 10, "T"), (5, 11, "T"), (5, 12, "F"), (5, 13, "H"), (5, 13.5, "U"), (6, 10, "F"), (6, 15, "T")]
+    for made in (rule(), rule(for_ns=30 * MINUTE, keep=30 * MINUTE)):
+        views = [view(CALENDAR.at(day, hour), verdict) for day, hour, verdict in verdicts]
+        alone = engine(made)
+        one_by_one = [t for each in views for t in alone.evaluate(each).transitions]
+        assert one_by_one
+        assert list(engine(made).transitions(views)) == one_by_one
+        bare = list(engine(made).transitions(views, evidence=False))
+        assert [replace(t, evidence=bare[0].evidence) for t in one_by_one] == bare

@@ -185,5 +185,15 @@ def test_then_is_kleenes_and_of_before_and_now(before, now, expected):
 
 @pytest.mark.parametrize("op", [op for op in KERNELS if op not in ("beta", "corr", "then")])
 def test_a_window_of_one_sample_is_the_current_value_or_nothing(op):
-    expected = {"ema": 7.0, "slope": np.nan, "std": np.nan, "zscore": np.nan, "percentile": 1.0, "lag": 5.0, "streak": 0.0}
-    assert joined(op, [[5.0] if op != "ema" else [7.0] * 3], [7.0], 1) == pytest.approx(expected.get(op, 7.0), nan_ok=True)
+    expected = {
+        "ema": 7.0,
+        "slope": np.nan,
+        "std": np.nan,
+        "zscore": np.nan,
+        "percentile": 1.0,
+        "lag": 5.0,
+        "streak": 0.0,
+    }
+    assert joined(op, [[5.0] if op != "ema" else [7.0] * 3], [7.0], 1) == pytest.approx(
+        expected.get(op, 7.0), nan_ok=True
+    )
