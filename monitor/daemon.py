@@ -18,6 +18,7 @@ import structlog
 
 from connectors.backlog import Backlog
 from monitor import clock, queries
+from monitor.alerting.alert import of_condition
 from monitor.alerting.dispatcher import Dispatcher
 from monitor.committer import Committer
 from monitor.compaction import compact
@@ -190,12 +191,16 @@ class Daemon:
             )
 
     async def tell_health(self) -> None:
-        """Tell what the health board has to tell, for ever; directly, since the store may be what is ill."""
+        """Tell what the health board has to tell, for ever: as alerts; directly where the store is what is ill."""
         async with asyncio.TaskGroup() as telling:
             while True:
                 await asyncio.sleep(_WATCH)
-                if notes := self._health.due():
-                    telling.create_task(self._notifier.deliver_now(notes))
+                notes = self._health.due()
+                if direct := [note for note in notes if note.alert == STORE_DOWN]:
+                    telling.create_task(self._notifier.deliver_now(direct))
+                alerts = {(n.episode, n.kind): of_condition(n) for n in notes if n.alert != STORE_DOWN}
+                if alerts:
+                    self.dispatcher.post([*alerts.values()])
 
     # --- rules ----------------------------------------------------------------------------------------------
 
@@ -222,6 +227,7 @@ class Daemon:
         self._metrics.reloads.labels("applied").inc()
         needed = await self.compute.run(lambda p: p.engine.requirements)
         await self._in_turn(Pipeline.reload, loaded.ruleset, clock.wall_ns())
+        self.dispatcher.rules_changed({rule.name: str(rule.severity) for rule in loaded.ruleset.alerts})
         if await self.compute.run(lambda p: p.engine.requirements) != needed:
             await self._load_history()
         await self._feeds.want(await self.compute.run(lambda p: p.engine.requirements.instruments))

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from monitor.notify.compose import Notice
-from monitor.notify.message import AlertNotice, Kind
+from monitor.notify.message import AlertNotice, Kind, Notification
 from rules.transition import Transition
 
 ALERTNAME: Final = "alertname"
@@ -44,6 +44,7 @@ class Alert:
     source: Source = Source.RULES
     ends_at: int | None = None
     expires_at: int | None = None
+    generator_url: str = ""
     reason: str = ""
     value: float | None = None
     value_type: str = ""
@@ -99,6 +100,58 @@ class Alert:
             annotations=self.annotations,
             evidence=self.evidence,
         )
+
+
+def of_condition(note: Notification) -> Alert:
+    """The alert that a message of the monitor's own health tells of."""
+    return Alert(
+        labels={**note.labels, ALERTNAME: note.alert, "severity": note.severity},
+        episode=note.episode,
+        starts_at=note.started_at,
+        ends_at=note.at if note.kind is Kind.RESOLVED else None,
+        updated_at=note.at,
+        at=note.at,
+        source=Source.HEALTH,
+        reason=note.reason,
+        value_type=note.value_type,
+        summary=note.summary,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """An alert as another program posts it. Times are UTC ns by the machine's clock; None is not given."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    starts_at: int | None = None
+    ends_at: int | None = None
+    generator_url: str = ""
+
+
+def of_post(posted: Posted, known: Alert | None, wall: int, lasting: int) -> Alert:
+    """The alert that a post opens, goes on with (`known`, open, of the same labels) or ends.
+
+    Without an end it expires `lasting` ns from now, unless it is posted again.
+    """
+    over = posted.ends_at is not None and posted.ends_at <= wall
+    starts_at = known.starts_at if known else (posted.starts_at or posted.ends_at if over else posted.starts_at) or wall
+    name = posted.labels.get(ALERTNAME, "")
+    summary = posted.annotations.get("summary") or posted.annotations.get("description") or f"{name} was posted"
+    return Alert(
+        labels=dict(posted.labels),
+        episode=known.episode if known else f"{name}@{fingerprint(posted.labels)}.{starts_at // 1_000_000}",
+        starts_at=starts_at,
+        ends_at=posted.ends_at if over else None,
+        expires_at=None if over else posted.ends_at or wall + lasting,
+        updated_at=wall,
+        at=wall,
+        source=Source.EXTERNAL,
+        reason="posted",
+        summary=" ".join(summary.split()),
+        annotations={key: text for key, text in posted.annotations.items() if key != "summary"},
+        generator_url=posted.generator_url,
+    )
 
 
 def rank(severity: str) -> int:

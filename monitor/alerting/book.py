@@ -24,28 +24,12 @@ from monitor.alerting.repeats import next_due
 from monitor.alerting.routes import Destination, destinations
 from monitor.alerting.silences import Silences
 from monitor.alerting.stages import Situation, decide, news
+from monitor.alerting.verdict import Verdict
 from monitor.notify.compose import message
 from monitor.notify.message import AlertNotice, Kind, Notification
 
 _MINUTE: Final = 60_000_000_000
 _DIGEST: Final = "digest"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """All that was decided of one alert for one receiver at a time (UTC ns by the daemon's clock)."""
-
-    at: int
-    episode: str
-    alert: str
-    member: str
-    receiver: str
-    decisions: tuple[Decision, ...]
-
-    @property
-    def last(self) -> Decision:
-        """The decision that counts."""
-        return self.decisions[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +75,8 @@ class AlertBook:
         self._verdicts: list[Verdict] = []
         self.verdicts: dict[tuple[str, str], Verdict] = {}
         """The last one of each open alert and receiver."""
+        self.expiring: dict[str, None] = {}
+        """Episodes that end by themselves unless they are posted again."""
 
     def load(self, fields: Mapping[str, bytes]) -> None:
         """Take up the ledger of the last process. Alerts go where the configuration of today leads them."""
@@ -98,7 +84,7 @@ class AlertBook:
         self._situation.at = self.ledger.clock
         for alert in self.ledger.alerts.values():
             if alert.open:
-                self._inhibitor.opened(alert)
+                self._opened(alert)
             self._join(alert, self._destinations(alert), alert.updated_at)
         for group in [name for name in self.ledger.groups if name not in self.groups]:
             self.ledger.time_group(group, None)
@@ -130,7 +116,7 @@ class AlertBook:
         known = self.ledger.alerts.get(alert.episode)
         if alert.open:
             self.ledger.keep(alert)
-            self._inhibitor.opened(alert)
+            self._opened(alert)
             for group_id in self._groups_of.get(alert.episode, ()):  # changed, it may be told after all
                 self.groups[group_id].holds.pop(alert.episode, None)
             way = self._destinations(alert)
@@ -141,9 +127,15 @@ class AlertBook:
         elif known is not None and known.open:
             self._end(known, alert)
 
+    def _opened(self, alert: Alert) -> None:
+        self._inhibitor.opened(alert)
+        if alert.expires_at is not None:
+            self.expiring[alert.episode] = None
+
     def _end(self, known: Alert, over: Alert) -> None:
         """Labels are those it fired with: where they led, the end is told, whatever has become of its rule."""
         alert = replace(over, labels=known.labels, notify=known.notify, repeat=known.repeat)
+        self.expiring.pop(alert.episode, None)
         if self._inhibitor.ended(alert.episode):
             self.wake()
         self.ledger.keep(alert)
@@ -219,20 +211,27 @@ class AlertBook:
             at = max(at, situation.at)
         elif at < situation.at:
             situation.at = at
-            for group in self.groups.values():
-                group.set_back(at)
-                self._touched[group.id] = None
+            self._set_back(at)
         end = at - 1 if before else at
         # What has changed is looked at before what comes now, which may end it: it is told for the time it changed.
         self._look_again(min(situation.at, end) if before else at)
         while self._timers and self._timers[0][0] <= end:
             due, _, group_id = heapq.heappop(self._timers)
-            group = self.groups.get(group_id)
-            if group is not None and group.due == due:
+            if (group := self.groups.get(group_id)) is not None and group.due == due:
                 situation.at = due if self._exact else at
                 self._flush(group)
                 self._look_again(situation.at)
         situation.at = end
+
+    def _set_back(self, at: int) -> None:
+        """The clock was set back to `at`: nobody waits for a time that was never right."""
+        for each in self.groups.values():
+            before = each.times
+            each.set_back(at)
+            if each.times != before and not each.alone:
+                self.ledger.time_group(each.id, each.times)
+            each.holds.clear()
+            self._touched[each.id] = None
 
     def next_due(self) -> int | None:
         """When something falls due next by the daemon's clock; None where nothing will without news."""

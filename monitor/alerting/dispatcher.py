@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
-import msgspec
 import structlog
 
 from monitor import clock
 from monitor.alerting.acknowledgement import Ack
-from monitor.alerting.alert import Alert, of_transition
-from monitor.alerting.book import AlertBook, Verdict, Written
+from monitor.alerting.alert import Alert, Posted, Source, fingerprint, of_post, of_transition
+from monitor.alerting.book import AlertBook, Written
 from monitor.alerting.policy import Policy
 from monitor.alerting.silences import Silence, Silences
+from monitor.alerting.verdict import Verdict
 from monitor.notify.compose import Notice
 from monitor.pipeline import Result, decode_transition
 from monitor.store.base import (
@@ -53,6 +53,8 @@ _LONGEST_WAIT: Final = 1.0
 _PAUSES: Final = (0.1, 2.0)
 _RECENT_BYTES: Final = 32 * 2**20
 """Of steps kept after they were written, for a server that loses the end of what it had acknowledged."""
+RESOLVE_TIMEOUT: Final = 300 * _SECOND
+"""Nanoseconds after which another program's alert is over unless it is posted again, as in Alertmanager."""
 _BARRIER: Final = 30.0
 """Seconds after the start at which people are told even where no data has come to evaluate the rules on."""
 
@@ -122,6 +124,7 @@ class Dispatcher:
             if len(page) < _PAGE:
                 break
         self._event_time = event_time
+        self._end_old_health()
         self._news.set()
 
     def _loaded_to(self) -> str:
@@ -148,6 +151,7 @@ class Dispatcher:
                 continue
             await self._take(item)
             taken += len(item.told)
+        self._expire()
         self.book.advance(self._now(), self._wall())
         written = self.book.written()
         if written:
@@ -199,7 +203,7 @@ class Dispatcher:
             previous=self._previous,
             ledger=written.ledger,
             outbox=[each.encode() for each in written.messages],
-            decisions=[encode_verdict(each) for each in written.verdicts],
+            decisions=[each.encode() for each in written.verdicts],
         )
         pause = _PAUSES[0]
         while True:
@@ -273,6 +277,48 @@ class Dispatcher:
         self._waiting.extend(alerts)
         self._news.set()
 
+    async def receive(self, posts: Sequence[Posted], *, lasting: int = RESOLVE_TIMEOUT) -> None:
+        """Take in what another program posts, and return when it is stored. `lasting`: ns, as :func:`of_post`'s."""
+        known = {a.fingerprint: a for a in self.book.alerts() if a.source is Source.EXTERNAL}
+        wall = self._wall()
+        alerts: list[Alert] = []
+        for posted in posts:
+            name = fingerprint(posted.labels)
+            alert = of_post(posted, known.get(name), wall, lasting)
+            if alert.open or name in known:
+                known[name] = alert
+                alerts.append(alert)
+            if not alert.open:
+                known.pop(name, None)
+        self.post(alerts)
+        await self.drained()
+
+    def rules_changed(self, severities: Mapping[str, str]) -> None:
+        """The rules were read again: open alerts have the severity that their rule has now."""
+        self.post(
+            [
+                replace(alert, labels={**alert.labels, "severity": severities[alert.name]})
+                for alert in self.book.alerts()
+                if alert.source is Source.RULES and severities.get(alert.name, alert.severity) != alert.severity
+            ]
+        )
+
+    def _expire(self) -> None:
+        """End the alerts of other programs that were not posted again."""
+        wall = self._wall()
+        for alert in [self.book.ledger.alerts[episode] for episode in self.book.expiring]:
+            if alert.expires_at is not None and alert.expires_at <= wall:
+                over = replace(alert, ends_at=alert.expires_at, at=wall, updated_at=wall, reason="not posted again")
+                self.book.take(over, self._now())
+
+    def _end_old_health(self) -> None:
+        """What the last process was ill with is over with it; if it still holds, this one will say so."""
+        wall = self._wall()
+        for alert in self.book.alerts():
+            if alert.source is Source.HEALTH:
+                summary = f"{alert.name}: the monitor was started again"
+                self.post([replace(alert, ends_at=wall, at=wall, reason="started again", summary=summary)])
+
     # --- silences and acknowledgements --------------------------------------------------------------------------------
 
     async def set_silence(self, wanted: Silence) -> str:
@@ -324,21 +370,6 @@ class Dispatcher:
     def explain(self, rule: str) -> list[Verdict]:
         """What every stage decides now of each open alert of a rule, a receiver each."""
         return self.book.explain(rule, self._now(), self._wall())
-
-
-def encode_verdict(verdict: Verdict) -> dict[str, bytes]:
-    """A verdict as an entry of the stream `decisions`: the fields people filter by, and all of it as JSON."""
-    return {
-        "alert": verdict.alert.encode(),
-        "episode": verdict.episode.encode(),
-        "receiver": verdict.receiver.encode(),
-        "verdict": msgspec.json.encode(verdict),
-    }
-
-
-def decode_verdict(fields: Mapping[str, bytes]) -> Verdict:
-    """The verdict of a stream entry. Raises msgspec.ValidationError if it is none."""
-    return msgspec.json.decode(fields["verdict"], type=Verdict)
 
 
 def _stored(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> Committed:

@@ -49,7 +49,7 @@ class Group:
     def ready_at(self) -> int:
         """When news can be told: the wait after the first alert, then the interval after the last message."""
         if self.alone:
-            return self.times.since
+            return 0
         if self.times.flushed_at:
             return self.times.flushed_at + self.route.group_interval
         return self.times.since + self.route.group_wait
