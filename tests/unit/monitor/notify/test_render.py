@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from apprise.common import NotifyFormat
 from apprise.conversion import convert_between
 
+from monitor.notify.compose import message
+from monitor.notify.message import Kind
 from monitor.notify.render import payload, render, title
 from rules.transition import Evidence, State
 from tests.unit.monitor.notify.samples import AT, compose, transition
@@ -100,3 +103,20 @@ def test_programs_get_fields():
     assert fields["value_text"] == "-104bp"
     assert fields["evidence"]["prices"]["SPY"] == {"price": 689.2, "ts": AT}
     assert (fields["state"], fields["sequence"], fields["episode"]) == ("resolved", 2, "small-caps-turn-2026-01-23-1")
+
+
+def test_a_group_is_a_list_of_twenty_in_full_and_the_number_of_the_rest():
+    alerts = [replace(transition(member=f"M{n:02}", episode=f"e{n}"), severity="warning") for n in range(30)]
+    notices = [compose(each, ["desk"])[0].notices[0] for each in alerts]
+    over = replace(notices[0], episode="e-over", kind=Kind.RESOLVED, sequence=2, member="OVER")
+    told = message("desk", [over, *notices], group_key="g", group_labels={"theme": "size"})
+    shown = render(told)
+    assert shown.title == "[FIRING] 30 firing, 1 resolved: theme=size"
+    for body in (shown.text, shown.html):
+        assert body.count("Episode: e") == 20
+        assert "and 10 more" in body
+        assert body.index("Firing:") < body.index("Resolved:")
+        assert f"key: {told.key}" in body
+    fields = payload(told)
+    assert [a["key"] for a in fields["alerts"]] == [n.key("desk") for n in told.alerts]
+    assert len(fields["alerts"]) == 31
