@@ -164,8 +164,6 @@ def restore(
     if state.seconds is not None:
         _restore_seconds(state, state.seconds, frames["seconds"])
     state.external.take(frames["series"], 0)
-    if state.minute_end:
-        state.expire_volumes_and_series()
 
 
 def _completed(frames: Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from connectors.batch import TRADES, Batch
+from connectors.batch import SERIES, TRADES, Batch
 from monitor.alerting.dispatcher import Dispatcher
 from monitor.alerting.policy import told_at_once
 from monitor.alerting.routes import Route
@@ -43,6 +43,10 @@ groups:
       - alert: swing
         when: ret(A, 3m) > mean(ret(A, 3m), 5m)
         on_close: resolve
+      - alert: busy
+        when: volume(A, 5m) > mean(volume(A, 5m), 5m) or rel_volume(A, 2d) > 1 or volume(A, 2d) > 20
+      - alert: rising
+        when: change(value(rate), 2m) > 0 or change(value(rate), 1d) > 0
 """
 HISTORY = pl.DataFrame(
     {"ts": ["2026-01-20", "2026-01-21"] * 2, "symbol": ["A", "A", "B", "B"], "close": [99.0, 100.0, 100.0, 100.0]}
@@ -120,8 +124,10 @@ def tape(moves) -> list[Batch]:
     for number, (wait, move, symbol) in enumerate(moves):
         now += wait * SECOND
         prices[symbol] *= 1 + move / 10_000
-        rows = [(now, s, prices[s], 1.0, 2 * number + i) for i, s in enumerate("AB")]
-        batches.append(Batch("f", now, trades=pl.DataFrame(rows, schema=dict(TRADES), orient="row")))
+        rows = [(now, s, prices[s], 1.0 + move % 7 / 7, 2 * number + i) for i, s in enumerate("AB")]
+        rate = pl.DataFrame([(now - move * SECOND, "rate", float(move))], schema=dict(SERIES), orient="row")
+        trades = pl.DataFrame(rows, schema=dict(TRADES), orient="row")
+        batches.append(Batch("f", now, trades=trades, series=rate.head(move % 2)))
     return batches
 
 
@@ -143,6 +149,8 @@ async def played(batches, deaths, checkpoints, undispatched=frozenset()):
         if number in deaths:
             process = Process(server)
             await process.start()
+    process.dispatcher.book.evaluated()  # the last batch's process may have died before it told what fell due
+    await process.dispatcher.step()
     transitions = await process.store.transitions(10_000)
     told = await process.store.take_outbox("c", 10_000, 0)
     return process, [fields for _, fields in transitions], [e.fields["key"] for e in told]
