@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Final
 
 from monitor.alerting import flapping, rate_limit
@@ -67,8 +66,7 @@ class AlertBook:
         self._situation = Situation(policy, self.ledger, Silences(), {}, self._inhibitor, evaluated=False)
         self.groups: dict[str, Group] = {}
         self._groups_of: dict[str, list[str]] = {}
-        self._timers: list[tuple[int, int, str]] = []
-        self._numbers = count()
+        self._timers: list[tuple[int, str]] = []
         self._touched: dict[str, None] = {}
         self._over_limit: dict[str, dict[str, None]] = {}
         self._messages: list[Notification] = []
@@ -88,8 +86,14 @@ class AlertBook:
             self._join(alert, self._destinations(alert), alert.updated_at)
         for group in [name for name in self.ledger.groups if name not in self.groups]:
             self.ledger.time_group(group, None)
+        self._look_again(self._situation.at)
 
     # --- what people and the monitor say ------------------------------------------------------------------------------
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the rules have been evaluated since the start."""
+        return self._situation.evaluated
 
     def evaluated(self) -> None:
         """The rules have been evaluated since the start: from now on people are told."""
@@ -216,7 +220,7 @@ class AlertBook:
         # What has changed is looked at before what comes now, which may end it: it is told for the time it changed.
         self._look_again(min(situation.at, end) if before else at)
         while self._timers and self._timers[0][0] <= end:
-            due, _, group_id = heapq.heappop(self._timers)
+            due, group_id = heapq.heappop(self._timers)
             if (group := self.groups.get(group_id)) is not None and group.due == due:
                 situation.at = due if self._exact else at
                 self._flush(group)
@@ -239,8 +243,8 @@ class AlertBook:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
-    def _is_current(self, timer: tuple[int, int, str]) -> bool:
-        group = self.groups.get(timer[2])
+    def _is_current(self, timer: tuple[int, str]) -> bool:
+        group = self.groups.get(timer[1])
         return group is not None and group.due == timer[0]
 
     def _look_again(self, now: int) -> None:
@@ -252,7 +256,7 @@ class AlertBook:
                 due = self._due(group, now)
                 group.due = None if due is None else max(due, now)
                 if group.due is not None:
-                    heapq.heappush(self._timers, (group.due, next(self._numbers), group_id))
+                    heapq.heappush(self._timers, (group.due, group_id))
 
     def _due(self, group: Group, now: int) -> int | None:
         """When the group's first news can be told; None where there is none, or it waits for a change."""

@@ -135,14 +135,16 @@ class Dispatcher:
         while True:
             await self._until_something_to_do()
             await self.step()
-            if not self._waiting:
+            if not self._waiting or not self.book.is_evaluated:
                 self._idle.set()
 
     async def step(self) -> None:
-        """Take in what waits, tell what is due, and make it durable."""
+        """Take in what waits, tell what is due, and make it durable; nothing before the rules have been evaluated."""
         self._news.clear()
         if self._monotonic() >= self._barrier_ends:
             self.book.evaluated()
+        if not self.book.is_evaluated:
+            return
         taken = 0
         while self._waiting:
             item = self._waiting.popleft()
@@ -173,7 +175,7 @@ class Dispatcher:
         return self._event_time if self._exact else self._wall()
 
     async def _until_something_to_do(self) -> None:
-        if self._waiting or self._news.is_set():
+        if self._news.is_set() or (self._waiting and self.book.is_evaluated):
             return
         wait = _LONGEST_WAIT
         due, change = self.book.next_due(), self.silences.next_change(self._wall())

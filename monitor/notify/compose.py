@@ -111,7 +111,9 @@ def message(
     if len(notices) == 1:
         alone = {name: getattr(notices[0], name) for name in AlertNotice.__dataclass_fields__}
         return Notification(receiver=receiver, group_key=group_key, group_labels=labels, **alone)
-    ordered = sorted(notices, key=lambda n: (n.kind is not Kind.FIRING, -_WEIGHTS.get(n.severity, 0), n.started_at))
+    ordered = sorted(
+        notices, key=lambda n: (n.kind is not Kind.FIRING, -_WEIGHTS.get(n.severity, 0), n.started_at, n.episode)
+    )
     digest = hashlib.sha256("\n".join(n.key("") for n in ordered).encode()).hexdigest()[:16]
     firing = sum(n.kind is Kind.FIRING for n in ordered)
     counts = [f"{count} {word}" for count, word in ((firing, "firing"), (len(ordered) - firing, "resolved")) if count]
