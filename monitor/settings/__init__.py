@@ -18,8 +18,8 @@ from monitor.settings.model import (
     SimulatorFeed,
     StoreSettings,
     StreamFeed,
-    WebSettings,
 )
+from monitor.settings.web import TlsSettings, TokenSettings, WebSettings
 
 __all__ = [
     "AlpacaFeed",
@@ -43,6 +43,8 @@ __all__ = [
     "StoreSettings",
     "StreamFeed",
     "TimeSettings",
+    "TlsSettings",
+    "TokenSettings",
     "WebSettings",
     "config_schema",
     "is_config",

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from monitor.settings import alerting, model
+from monitor.settings import alerting, model, web
 from monitor.settings.problem import Key, Problem
 from rules.diagnostics import did_you_mean, listed, suggest
 
@@ -20,13 +20,18 @@ FEEDS: Final[Mapping[str, type[BaseModel]]] = {
 _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "store": model.StoreSettings,
     "route": alerting.RootRouteSettings,
-    "web": model.WebSettings,
+    "web": web.WebSettings,
     "log": model.LogSettings,
 }
 _ITEMS: Final[Mapping[str, type[BaseModel]]] = {
     "history": model.FileHistory,
     "receivers": alerting.ReceiverSettings,
     "inhibit": alerting.InhibitSettings,
+}
+_BELOW: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
+    ("receivers", "flap"): alerting.FlapSettings,
+    ("web", "tls"): web.TlsSettings,
+    ("web", "tokens"): web.TokenSettings,
 }
 
 LATER: Final[Mapping[str, frozenset[str]]] = {"receivers": frozenset({"picture", "digest"})}
@@ -55,8 +60,16 @@ _WHAT: Final[Mapping[str, str]] = {
 
 _OURS: Final = frozenset(
     {"duration", "store_url", "feed_url", "listen", "receiver_url", "empty_secret", "path", "calendar", "mqtt_mapping"}
-)
+) | {"web_url", "base_path", "proxy"}
 """Errors whose text is our own."""
+
+_TOGETHER: Final[Mapping[str, str]] = {
+    "open_listen": "listen",
+    "open_address": "external_url",
+    "token_name": "tokens",
+    "same_token": "tokens",
+}
+"""Errors of several keys that do not fit each other, and the key they are shown at; their text is our own."""
 
 _BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
     "greater_than": ("gt", "more than"),
@@ -83,8 +96,8 @@ def sections(path: Sequence[Key], raw: Any) -> type[BaseModel] | None:  # noqa: 
             return _SECTIONS.get(key)
         case ("history" | "receivers" | "inhibit" as key, _):
             return _ITEMS[key]
-        case ("receivers", _, "flap"):
-            return alerting.FlapSettings
+        case ("receivers", _, "flap") | ("web", "tls") | ("web", "tokens", _):
+            return _BELOW[str(path[0]), str(path[2 if path[0] == "receivers" else 1])]
         case ("mute_times", _, _):
             return alerting.TimeSettings
         case ("route", *below) if below[::2] == ["routes"] * (len(below) // 2) and len(below) % 2 == 0:
@@ -148,8 +161,8 @@ def _problem(detail: ErrorDetails, raw: Any) -> Problem:  # noqa: ANN401
             return _no_feed(path, raw)
         case "literal_error":
             return _not_one_of(path, str(context["expected"]), raw)
-        case "open_listen":
-            return Problem((*path, "listen"), detail["msg"])
+        case _ if kind in _TOGETHER:
+            return Problem((*path, _TOGETHER[kind]), detail["msg"])
         case _ if kind in _OURS:
             return Problem(path, f"`{name}`: {_as_written(detail, value_at(raw, path))}")
     if kind in _BOUNDS:

@@ -6,18 +6,15 @@ written until :func:`monitor.settings.load_settings` makes them absolute, relati
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     Field,
     SecretStr,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -25,12 +22,12 @@ from pydantic_core import PydanticCustomError
 
 from connectors.mqtt.layout import ForeignLayout, LayoutError
 from monitor.settings.alerting import InhibitSettings, ReceiverSettings, RootRouteSettings, TimeSettings
-from monitor.settings.base import Model, Name, Text
+from monitor.settings.base import ExistingPath, FilePath, Model, Name, Text, not_empty
 from monitor.settings.durations import UNITS, Duration, PositiveDuration
+from monitor.settings.web import WebSettings
 from rules.diagnostics import did_you_mean
 
 _S: Final = UNITS["s"]
-_PORTS: Final = 65_536
 _CALENDARS: Final = frozenset(
     {"always", "XNYS", "XNAS", "XLON", "XETR", "XPAR", "XAMS", "XSWX", "XTKS", "XHKG", "XTSE", "XASX"}
 )
@@ -43,28 +40,6 @@ CONSOLE: Final = "console"
 """The receiver there is where none is configured."""
 
 Symbols = Annotated[tuple[Text, ...], Field(min_length=1)]
-
-
-def _absolute(path: Path, info: ValidationInfo) -> Path:
-    """Relative paths start at the folder of the configuration file, which the loader hands in."""
-    return info.context["folder"] / path.expanduser() if info.context else path
-
-
-def _existing(path: Path, info: ValidationInfo) -> Path:
-    found = _absolute(path, info)
-    if not found.exists():
-        raise PydanticCustomError("path", "there is no `{path}`", {"path": str(path)})
-    return found
-
-
-FilePath = Annotated[Path, AfterValidator(_absolute)]
-ExistingPath = Annotated[Path, AfterValidator(_existing)]
-
-
-def _not_empty(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().strip():
-        raise PydanticCustomError("empty_secret", "is empty")
-    return secret
 
 
 class StoreSettings(Model):
@@ -131,7 +106,7 @@ class AlpacaFeed(StreamFeed):
     ] = ("quotes", "trades")
     encoding: Literal["json", "msgpack"] = "msgpack"
 
-    _secrets = field_validator("key", "secret")(_not_empty)
+    _secrets = field_validator("key", "secret")(not_empty)
 
 
 class MassiveFeed(StreamFeed):
@@ -144,7 +119,7 @@ class MassiveFeed(StreamFeed):
         tuple[Literal["quotes", "trades", "bars", "second_bars", "bands"], ...], Field(min_length=1)
     ] = ("quotes", "trades")
 
-    _secrets = field_validator("key")(_not_empty)
+    _secrets = field_validator("key")(not_empty)
 
 
 class FinnhubFeed(StreamFeed):
@@ -155,7 +130,7 @@ class FinnhubFeed(StreamFeed):
     seed: bool = Field(default=True, description="ask for the last price of each instrument when it is subscribed to")
     rest: str | None = Field(default=None, description="another address for last prices: https://HOST/PATH")
 
-    _secrets = field_validator("key")(_not_empty)
+    _secrets = field_validator("key")(not_empty)
 
     @field_validator("rest")
     @classmethod
@@ -287,58 +262,6 @@ class FileHistory(Model):
 
     type: Literal["file"]
     data: ExistingPath
-
-
-class WebSettings(Model):
-    """The page and the API."""
-
-    listen: str = Field(default="127.0.0.1:8600", description="HOST:PORT; [::1]:PORT for IPv6; port 0 is any free one")
-    token: SecretStr | None = Field(default=None, description="wanted of everybody; needed unless HOST is loopback")
-
-    @field_validator("token")
-    @classmethod
-    def _token(cls, token: SecretStr | None) -> SecretStr | None:
-        return None if token is None else _not_empty(token)
-
-    @field_validator("listen")
-    @classmethod
-    def _listen(cls, listen: str) -> str:
-        host, separator, port = listen.rpartition(":")
-        good = separator and host and port.isascii() and port.isdigit() and int(port) < _PORTS
-        if not good or (":" in host and not (host.startswith("[") and host.endswith("]"))):
-            raise PydanticCustomError(
-                "listen", "`{listen}` is not HOST:PORT such as 127.0.0.1:8600", {"listen": listen}
-            )
-        return listen
-
-    @property
-    def host(self) -> str:
-        """The address or name to bind, without brackets."""
-        return self.listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
-
-    @property
-    def port(self) -> int:
-        """The port to bind; 0 is any free one."""
-        return int(self.listen.rpartition(":")[2])
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can connect."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    @model_validator(mode="after")
-    def _guarded(self) -> Self:
-        if self.token is None and not self.loopback:
-            raise PydanticCustomError(
-                "open_listen",
-                "`listen: {listen}` can be reached from other machines and there is no `token`: "
-                "set one, or listen on 127.0.0.1",
-                {"listen": self.listen},
-            )
-        return self
 
 
 class LogSettings(Model):
