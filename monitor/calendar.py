@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from monitor.calendar_cache import cached, keep
 from rules.ast import Sessions, Since, Word
 from rules.ruleset import Hours
 
@@ -237,7 +238,17 @@ def _every_day() -> tuple[npt.NDArray[np.datetime64], Times, Times]:
 
 def _exchange(name: str) -> tuple[npt.NDArray[np.datetime64], Times, Times]:
     """Date, open and close of every session of an exchange."""
-    # Imported here: it brings pandas, which takes half a second that `rotation check` need not wait for.
+    table = cached(name, FIRST_DAY, LAST_DAY)
+    if table is None:
+        table = _worked_out(name)
+        keep(name, FIRST_DAY, LAST_DAY, table)
+    days, opens, closes = table
+    return days.astype("datetime64[D]"), opens, closes
+
+
+def _worked_out(name: str) -> Times:
+    """Days since 1970, opens and closes of every session of an exchange."""
+    # Imported here: it brings pandas, which takes half a second that a kept table spares.
     import exchange_calendars  # noqa: PLC0415
 
     try:
@@ -247,7 +258,7 @@ def _exchange(name: str) -> tuple[npt.NDArray[np.datetime64], Times, Times]:
         raise CalendarError(f"there is no calendar {name!r}; write `{ALWAYS}` or one of {known}") from None
     opens = calendar.opens.to_numpy(dtype="datetime64[ns]").astype(np.int64)
     closes = calendar.closes.to_numpy(dtype="datetime64[ns]").astype(np.int64)
-    return calendar.sessions.to_numpy().astype("datetime64[D]"), opens, closes
+    return np.array([calendar.sessions.to_numpy().astype("datetime64[D]").astype(np.int64), opens, closes])
 
 
 def _extended(dates: npt.NDArray[np.datetime64], closes: Times) -> tuple[Times, Times]:

@@ -164,21 +164,27 @@ def _merged(series: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _read(path: Path, label: str, bar: str | None) -> DataFile:
-    from pydantic_core import PydanticCustomError
-
     from monitor.data_files import DataFileError, read
-    from monitor.settings.durations import read_duration
 
     try:
-        length = read_duration(bar) if bar else None
-        file = read(path, "end" if label == "end" else "start", length)
-    except PydanticCustomError as error:
-        raise Fault(f"--bar: {error.message()}") from None
+        file = read(path, "end" if label == "end" else "start", _length(bar) if bar else None)
     except DataFileError as error:
         raise Fault(str(error), bare=False) from None
     for note in file.notes:
         click.echo(f"note: {note}", err=True)
     return file
+
+
+def _length(bar: str) -> int:
+    # Imported here: the settings bring every feed's, which takes a tenth of a second.
+    from pydantic_core import PydanticCustomError
+
+    from monitor.settings.durations import read_duration
+
+    try:
+        return read_duration(bar)
+    except PydanticCustomError as error:
+        raise Fault(f"--bar: {error.message()}") from None
 
 
 def _refuse_repeats(files: Sequence[DataFile]) -> None:
