@@ -1,5 +1,6 @@
 """What views say about volumes: of sessions, of clock time, and against the same time of other days.
 
+As for every window, nothing is known before the stored history reaches back to the window's start.
 An instrument that did not trade in a session has no bar of it: while the session lasts its volume is 0, afterwards it
 is not known.
 """
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def volume_of_sessions(state: MarketState, selection: Selection, first: int, session: int, so_far: Floats) -> Floats:
     """Volume of the sessions `first` to `session`, the last of them `so_far`; NaN below 80 % of them."""
     count = session - first + 1
-    if count < 1:
+    if count < 1 or first < _begun(state):
         return selection.unknown()
     total, known = _past_sessions(state, selection, first, session)
     now = ~np.isnan(so_far)
@@ -46,12 +47,11 @@ def volume_by_clock(
     start = end - -(-length // MINUTE) * MINUTE
     if volumes is None or selection.places is None:
         return selection.unknown()
-    kept = max(start, volumes.begin or state.minute_end - MINUTE)
-    if kept >= end:
+    if start < (volumes.begin or state.minute_end - MINUTE):
         return selection.unknown()
     open_ = np.where(selection.places < 0, np.nan, so_far)
-    past = volumes.between(kept, session)
-    since = _of_view(selection, np.where(volumes.since > 0, np.maximum(volumes.since, kept), end))
+    past = volumes.between(start, session)
+    since = _of_view(selection, np.where(volumes.since > 0, np.maximum(volumes.since, start), end))
     covered = end - np.where(since < end, since, end - MINUTE)
     return np.where(covered * 5 >= (end - start) * 4, open_ + _of_view(selection, past), np.nan)
 
@@ -61,11 +61,13 @@ def relative_volume(
 ) -> Floats:
     """Volume of a session so far / its mean up to the same time in the `count` sessions before."""
     calendar = state.calendar
+    if session - count < _begun(state):
+        return selection.unknown()
     if ns == calendar.close_ns(session):
         total, known = _past_sessions(state, selection, session - count, session)
         return _ratio(so_far, total, known, count)
     volumes, passed = state.volumes, ns - calendar.open_ns(session)
-    if passed <= 0 or volumes is None or session < count:
+    if passed <= 0 or volumes is None:
         return selection.unknown()
     key = session, count, passed // MINUTE
     if selection.profile is None or selection.profile[0] != key:
@@ -75,6 +77,11 @@ def relative_volume(
     known = ~np.isnan(at)
     total = np.where(known, at, 0.0).sum(axis=0)
     return _ratio(so_far, _of_view(selection, total), _of_view(selection, known.sum(axis=0)), count)
+
+
+def _begun(state: MarketState) -> int:
+    """The oldest session of which anything is stored."""
+    return state.sessions.first if len(state.sessions) else state.session
 
 
 def _past_sessions(state: MarketState, selection: Selection, first: int, session: int) -> tuple[Floats, Ints]:

@@ -141,14 +141,24 @@ class Market:
     def f_ratio(self, x, y, it):
         return [self.price(x, t) / self.price(y, t) for t in range(self.length)]
 
+    def so_far(self, symbol):
+        """Volume of the session in progress: nothing, where an instrument that traded before has not traded yet."""
+        volumes = self.volumes[symbol]
+        return volumes.fillna(0.0).where(volumes.notna().cumsum() > 0).to_numpy()
+
     def f_volume(self, x, w, it):
         assert isinstance(x, ast.Instrument)
-        return self.over(self.volumes[x.symbol].to_numpy(), w, lambda s, _: np.nansum(s))
+        volumes, now = self.volumes[x.symbol].to_numpy(), self.so_far(x.symbol)
+        samples = (np.append(volumes[:t], now[t])[-w.count :] for t in range(self.length))
+        return [
+            np.nansum(s) if len(s) == w.count and (~np.isnan(s)).sum() >= QUORUM * w.count - ULP else math.nan
+            for s in samples
+        ]
 
     def f_rel_volume(self, x, w, it):
         assert isinstance(x, ast.Instrument)
         volumes = self.volumes[x.symbol].to_numpy()
-        return volumes / self.over(volumes, w, lambda s, _: np.nanmean(s), before=True)
+        return self.so_far(x.symbol) / self.over(volumes, w, lambda s, _: np.nanmean(s), before=True)
 
     # --- of samples
 

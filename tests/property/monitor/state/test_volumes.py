@@ -67,7 +67,12 @@ def traded(tape: list[Row], symbol: str, after: int, upto: int) -> float:
 
 
 def of_sessions(tape: list[Row], symbol: str, first: int, session: int, now: int) -> float:
-    """Unknown below 80 % of the sessions; one without a trade is not known, but for the one in progress."""
+    """Unknown below 80 % of the sessions; one without a trade is not known, but for the one in progress.
+
+    Unknown as well before there were so many.
+    """
+    if first < CALENDAR.session_at(tape[0][0]):
+        return np.nan
     ever = any(s == symbol and ts <= now for ts, s, _ in tape)
     past = [traded(tape, symbol, CALENDAR.close_ns(s - 1), CALENDAR.close_ns(s)) for s in range(first, session)]
     known = sum(volume > 0 for volume in past) + ever
@@ -80,7 +85,7 @@ def of_clock(tape: list[Row], symbol: str, length: int, now: int) -> float:
     """Whole minutes, the one in progress included."""
     end = -(-now // MINUTE) * MINUTE
     first = next((ts for ts, s, _ in tape if s == symbol and ts <= now), None)
-    if first is None:
+    if first is None or end - length < (-(-tape[0][0] // MINUTE) - 1) * MINUTE:
         return np.nan
     since = max(end - length, (-(-first // MINUTE) - 1) * MINUTE)
     return traded(tape, symbol, end - length, now) if end - since >= 0.8 * length else np.nan
@@ -89,7 +94,8 @@ def of_clock(tape: list[Row], symbol: str, length: int, now: int) -> float:
 def relative(tape: list[Row], symbol: str, count: int, now: int) -> float:
     session = CALENDAR.session_at(now)
     opened = CALENDAR.open_ns(session)
-    if now <= opened or not any(s == symbol and ts <= now for ts, s, _ in tape):
+    seen = any(s == symbol and ts <= now for ts, s, _ in tape)
+    if now <= opened or not seen or session - count < CALENDAR.session_at(tape[0][0]):
         return np.nan
     past = []
     for s in range(session - count, session):
