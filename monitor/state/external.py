@@ -53,8 +53,14 @@ class _Track:
         last = np.ones(count, dtype=np.bool_)
         np.not_equal(cells[1:], cells[:-1], out=last[:-1])
         if not last.all():
-            kept = [row for row, stays in zip(self.rows[:count], last.tolist(), strict=True) if stays]
-            self.replace(kept + self.rows[count:])
+            kept = np.flatnonzero(last).tolist()
+            self.rows[:count] = [self.rows[place] for place in kept]
+            self.times[:count] = [self.times[place] for place in kept]
+
+    def drop_first(self, count: int) -> None:
+        """Without the first rows: what follows stays in its order, so years of history need no sorting a session."""
+        del self.rows[:count]
+        del self.times[:count]
 
 
 class ExternalSeries:
@@ -108,9 +114,7 @@ class ExternalSeries:
     def expire(self, closes: Ints, oldest_close: int, oldest_minute: int) -> None:
         """Of rows up to `oldest_minute` keep the last of each session, and of those up to `oldest_close` the last."""
         for track in self._tracks.values():
-            first = max(0, bisect_right(track.times, oldest_close) - 1)
-            if first:
-                track.replace(track.rows[first:])
+            track.drop_first(max(0, bisect_right(track.times, oldest_close) - 1))
             past = np.array(track.times[: bisect_right(track.times, oldest_minute)], dtype=np.int64)
             if len(past) > 1:
                 track.keep_last(np.searchsorted(closes, past))
