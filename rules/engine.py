@@ -7,7 +7,7 @@ a restart nor a weekend, a clock step or a gap in the feed completes one.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rules.ast import Asset, Expr
+from rules.budget import Budget, Stopwatch, Suspension, costs, over_budget
 from rules.evaluator import Evaluator
 from rules.evidence import Moment, Witness
-from rules.instances import CODES, HOURS, Instances, labels
+from rules.instances import CODES, HOURS, Instances, fingerprint, labels
 from rules.judgement import Judgement, verdicts
 from rules.plan import Compiler
 from rules.ruleset import RuleSet
@@ -32,22 +33,30 @@ _NO_EVIDENCE: Final = Evidence()
 class Evaluation:
     """What one evaluation decided: transitions in order, and the records that changed (None.
 
-    Removed) by their names in the store.
+    Removed) by their names in the store. `suspended`: rules that are not evaluated any more after it.
     """
 
     transitions: tuple[Transition, ...] = ()
     records: tuple[tuple[str, InstanceRecord | None], ...] = ()
+    suspended: tuple[str, ...] = ()
 
 
 class Engine:
     """All rules, compiled, and the state of every alert instance. Not thread-safe: one thread evaluates and reloads."""
 
     def __init__(
-        self, ruleset: RuleSet, calendar: TradingHours, *, max_gap_ns: int, session_ns: int = 23_400_000_000_000
+        self,
+        ruleset: RuleSet,
+        calendar: TradingHours,
+        *,
+        max_gap_ns: int,
+        session_ns: int = 23_400_000_000_000,
+        budget: Budget | None = None,
     ) -> None:
         """`max_gap_ns`: trading time without an evaluation after which timers do not count the time between.
 
-        `session_ns`: length of a regular session of the calendar.
+        `session_ns`: length of a regular session of the calendar. `budget`: where evaluations keep taking longer, the
+        most expensive rules are suspended. What is decided then depends on the machine: leave it out in a backtest.
         """
         self._calendar = calendar
         self._max_gap = max_gap_ns
@@ -57,17 +66,21 @@ class Engine:
         self._forgotten: dict[str, InstanceRecord] = {}
         self.observer: Callable[[int, Floats], None] | None = None
         """Given the time and values of every evaluation, ``(slots,)``, which are good until the next: for charts."""
+        self._budget = budget
+        self.suspended: dict[str, Suspension] = {}
+        """Rules that are not evaluated, by name: until they are edited, or the process ends."""
         self._install(ruleset)
 
     def _install(self, ruleset: RuleSet) -> None:
         compiler = Compiler(self._session_ns)
         self.ruleset = ruleset
-        self.instances = Instances(ruleset, compiler)
-        self._records = {r.name: compiler.slot(r.value.expr) for r in ruleset.records}
+        self.instances = Instances(ruleset, compiler, self.suspended)
+        self._records = {r.name: compiler.slot(r.value.expr) for r in ruleset.records if r.name not in self.suspended}
         plan = compiler.plan()
         self._evaluator = Evaluator(plan)
         self._witness = Witness(compiler, plan.requirements.instruments)
         self.requirements: Requirements = plan.requirements
+        self._late, self._rebuilt = 0, False
 
     # --- evaluation ---------------------------------------------------------------------------------------------------
 
@@ -78,10 +91,12 @@ class Engine:
         """
         if view.now < self._now:
             return Evaluation()
-        values = self._evaluator.evaluate(view)
+        values, dear = self._timed(view, self._budget) if self._budget else (self._evaluator.evaluate(view), {})
         step, folded = self._judged(Moment.of(view), values, verdicts(self.instances, values))
-        records = (self.instances.record(i) for i in sorted(step.changed | folded))
-        return Evaluation(tuple(step.transitions), tuple((r.field, r) for r in records))
+        changed = [self.instances.record(i) for i in sorted(step.changed | folded)]
+        if dear:
+            self._suspend(dear)
+        return Evaluation(tuple(step.transitions), tuple((r.field, r) for r in changed), tuple(dear))
 
     def transitions(self, views: Iterable[View], *, evidence: bool = True) -> Iterator[Transition]:
         """What evaluations as of many views decide, one after the other: the same as of each alone, in less time.
@@ -142,26 +157,68 @@ class Engine:
 
     def series(self) -> dict[str, float]:
         """The value of every record at the last evaluation; NaN is unknown."""
-        return {name: float(self._evaluator.values[slot]) for name, slot in self._records.items()}
+        values, slots = self._evaluator.values, self._records
+        return {r.name: float(values[slots[r.name]]) if r.name in slots else np.nan for r in self.ruleset.records}
 
     def evidence(self, i: int, view: View) -> Evidence:
         """The evidence for instance `i` as of the last evaluation, whatever its state."""
         row = self.instances.rows[i]
+        if row.rule.name in self.suspended:
+            return _NO_EVIDENCE
         return self._witness.evidence(row.rule.when, row.member, self._evaluator.values, Moment.of(view))
 
     def value(self, i: int) -> tuple[float | None, str]:
         """What instance `i` is about, as of the last evaluation, and its type."""
         row = self.instances.rows[i]
+        if row.rule.name in self.suspended:
+            return None, ""
         return self._witness.value(row.rule.when, row.rule.value, row.member, self._evaluator.values)
 
     def threshold(self, i: int) -> dict[str, Any] | None:
         """The deciding comparison of instance `i` as of the last evaluation; far cheaper than all of its evidence."""
         row = self.instances.rows[i]
+        if row.rule.name in self.suspended:
+            return None
         return self._witness.threshold(row.rule.when, row.member, self._evaluator.values)
 
     def slots(self, parts: Sequence[tuple[Expr, Asset | None]]) -> npt.NDArray[np.int64]:
         """Where parts of the rules' expressions, with `it` bound, stand in what :attr:`observer` is given: (parts,)."""
         return np.array([self._witness.slot(expr, it) for expr, it in parts], np.int64)
+
+    # --- what it costs ------------------------------------------------------------------------------------------------
+
+    def _timed(self, view: View, budget: Budget) -> tuple[Floats, dict[str, Suspension]]:
+        """All slots' values, and the rules that are to be suspended for the time these took."""
+        plan = self._evaluator.plan
+        watch = Stopwatch(budget.timer, len(plan.steps)) if self._late >= budget.patience else None
+        self._evaluator.stopwatch = watch
+        began = budget.timer()
+        values = self._evaluator.evaluate(view)
+        late = budget.timer() - began > budget.seconds
+        # What builds the histories is no rule's daily cost.
+        self._late, self._rebuilt = self._late + 1 if late and self._rebuilt else 0, True
+        if not (late and watch):
+            return values, {}
+        self._late, whole = 0, float(watch.laps.sum())
+        found = costs(plan, watch.laps, self._roots())
+        logic = _logic(self.ruleset)
+        dear = over_budget(found, budget.seconds)
+        return values, {name: Suspension(found[name], whole, budget.seconds, logic[name]) for name in dear}
+
+    def _roots(self) -> dict[str, npt.NDArray[np.int64]]:
+        """The slots that each rule is read from."""
+        slots: dict[str, set[int]] = defaultdict(set)
+        for name, slot in self._records.items():
+            slots[name].add(slot)
+        for row in self.instances.rows:
+            if row.rule.name not in self.suspended:
+                formulas = (row.rule.when, row.rule.until, row.rule.value)
+                slots[row.rule.name].update(self._witness.slot(f.expr, row.member) for f in formulas if f)
+        return {name: np.array(sorted(of), np.int64) for name, of in slots.items()}
+
+    def _suspend(self, dear: dict[str, Suspension]) -> None:
+        self.suspended |= dear
+        self.reload(self.ruleset)
 
     # --- lifetime -----------------------------------------------------------------------------------------------------
 
@@ -174,7 +231,12 @@ class Engine:
         return self._adopt(list(records), now)
 
     def reload(self, ruleset: RuleSet) -> Evaluation:
-        """Replace the rules; instances of rules with unchanged logic go on as if nothing had happened."""
+        """Replace the rules; instances of rules with unchanged logic go on as if nothing had happened.
+
+        Suspended rules whose logic is another one now are tried again.
+        """
+        logic = _logic(ruleset)
+        self.suspended = {name: why for name, why in self.suspended.items() if logic.get(name) == why.logic}
         # Timers go over as stored records do: what ran up to the last evaluation is in `accumulated`.
         records = [self.instances.record(i) for i in range(len(self.instances.rows))]
         records += self._forgotten.values()
@@ -246,3 +308,9 @@ class Engine:
             evidence=_NO_EVIDENCE,
             flaps=record.flaps,
         )
+
+
+def _logic(ruleset: RuleSet) -> dict[str, str]:
+    """Fingerprints of what every rule computes, by name."""
+    records = {record.name: fingerprint(record.value.expr) for record in ruleset.records}
+    return records | {rule.name: fingerprint(rule.logic) for rule in ruleset.alerts}

@@ -14,12 +14,13 @@ from typing import Final
 
 import numpy as np
 
+from rules.budget import Stopwatch
 from rules.kernels import KERNELS, Past
 from rules.members import of_sets, ranked, reduced
 from rules.nodes import RESOLUTIONS
 from rules.pointwise import POINTWISE
 from rules.reach import Resolution
-from rules.readings import Answers, Day, answers, stacked
+from rules.readings import Answers, Day, Lasting, answered, answers, stacked
 from rules.samples import Samples
 from rules.steps import Plan, RankStep, ReturnStep, SegmentStep, SetStep, Slots, SourceStep, Step, WindowStep
 from rules.view import Floats, View
@@ -33,12 +34,12 @@ _BLOCK: Final = 262_144
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One moment: what its view answered, and of what it is a sample (None: it is to be judged).
+    """One moment: what its view answered, or will, and of what it is a sample (None: it is to be judged).
 
     `restarts`: histories that are forgotten before it, since they are built anew from it on.
     """
 
-    answers: Answers
+    answers: Answers | Lasting
     sample: Resolution | None
     restarts: tuple[Resolution, ...] = ()
 
@@ -60,6 +61,8 @@ class Evaluator:
         self._revision: int | None = None
         width = plan.size + len(plan.readings) * len(plan.requirements.instruments)
         self._rows_at_once = max(1, _CHUNK // max(width, 1))
+        self.stopwatch: Stopwatch | None = None
+        """Takes the time of the steps, where somebody wants to know."""
 
     def evaluate(self, view: View) -> Floats:
         """All slots' values as of the view; the array is reused by the next call. `view` must not go back in time."""
@@ -122,11 +125,13 @@ class Evaluator:
         # At a close the last minute's sample comes first: it belongs to the session that the close then ends.
         due.sort(key=lambda sample: sample[:2])
         for _, _, sampled, resolution in due:
-            yield Row(answers(sampled, self.plan.readings), resolution, tuple(restarts))
+            said = sampled if isinstance(sampled, Lasting) else answers(sampled, self.plan.readings)
+            yield Row(said, resolution, tuple(restarts))
             restarts = []
         if self._day.turn(view):
             self._bases = {}
-        yield Row(self._day.answers(view, self.plan.readings), None, tuple(restarts))
+        said = view if isinstance(view, Lasting) else self._day.answers(view, self.plan.readings)
+        yield Row(said, None, tuple(restarts))
 
     def _due(self, resolution: Resolution, passed: int | None, stored: int, restarts: list[Resolution]) -> int:
         """How many samples to take, `passed` having passed since the last view; a rebuild starts from nothing."""
@@ -142,7 +147,8 @@ class Evaluator:
         if len(rows) == 1:
             (row,) = rows
             values, bases = self.values, self._bases if row.sample is None else {}
-            self._compute(values, row.answers, bases, _Places(self._samples, rows))
+            said = answered(row.answers, self.plan.readings)
+            self._compute(values, said, bases, _Places(self._samples, rows))
             samples = values[:, None]
         else:
             values = np.empty((self.plan.size, len(rows)))
@@ -160,6 +166,9 @@ class Evaluator:
         return values
 
     def _compute(self, values: Floats, said: Answers, bases: dict[int, Floats], places: _Places) -> None:
+        watch = self.stopwatch
+        if watch is not None:
+            watch.start()
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             for number, step in enumerate(self.plan.steps):
                 match step:
@@ -179,6 +188,8 @@ class Evaluator:
                         values[step.out] = ranked(step, values)
                     case SetStep():
                         values[step.out] = of_sets(step, values)
+                if watch is not None:
+                    watch.lap(number)
 
     # --- windows ------------------------------------------------------------------------------------------------------
 

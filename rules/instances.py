@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -72,15 +73,22 @@ class Row:
 
 
 class Instances:
-    """Columns of all instances, in the order of the rules. Slots of -1: the rule has no such expression."""
+    """Columns of all instances, in the order of the rules. Slots of -1: the rule has no such expression.
 
-    def __init__(self, ruleset: RuleSet, compiler: Compiler) -> None:
+    Instances of `suspended` rules stay as they are: nothing of theirs is computed, and nothing moves them.
+    """
+
+    def __init__(self, ruleset: RuleSet, compiler: Compiler, suspended: Collection[str] = ()) -> None:
         self.rows: list[Row] = []
         when, until = [], []
         for rule in ruleset.alerts:
             logic = fingerprint(rule.logic)
             for member in rule.each.members if rule.each else (None,):
                 self.rows.append(Row(rule, member, logic))
+                if rule.name in suspended:
+                    when.append(compiler.nodes.constant(math.nan))
+                    until.append(-1)
+                    continue
                 when.append(compiler.slot(rule.when.expr, member))
                 until.append(compiler.slot(rule.until.expr, member) if rule.until else -1)
                 if rule.value:
@@ -92,8 +100,9 @@ class Instances:
         self.hold: Ints = self._column(lambda r: r.for_ns)
         self.keep: Ints = self._column(lambda r: r.keep_firing_for_ns)
         self.no_data_for: Ints = self._column(lambda r: r.no_data_for_ns)
-        self.minds_unknown: npt.NDArray[np.bool_] = self._column(lambda r: r.no_data is not NoData.KEEP).astype(bool)
-        self.minds_close: npt.NDArray[np.bool_] = self._column(lambda r: r.on_close is not OnClose.FREEZE).astype(bool)
+        alive = np.array([row.rule.name not in suspended for row in self.rows], np.bool_)
+        self.minds_unknown: npt.NDArray[np.bool_] = alive & (self._column(lambda r: r.no_data is not NoData.KEEP) > 0)
+        self.minds_close: npt.NDArray[np.bool_] = alive & (self._column(lambda r: r.on_close is not OnClose.FREEZE) > 0)
         self.state: npt.NDArray[np.int8] = np.zeros(count, np.int8)
         self.verdict: npt.NDArray[np.int8] = np.full(count, -1, np.int8)
         self.timer = Timers.stopped(count)
