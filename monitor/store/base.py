@@ -234,6 +234,12 @@ class Store(Protocol):
     async def decisions(self, limit: int, alert: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
         """The newest decisions, newest first; of one alert rule only where given."""
 
+    async def add_audit(self, entries: Sequence[Mapping[str, bytes]]) -> None:
+        """Append to the audit log, whoever holds the lease; the oldest entries make room."""
+
+    async def audit(self, limit: int) -> list[tuple[str, dict[str, bytes]]]:
+        """The newest entries of the audit log, newest first."""
+
     async def records(self, name: str) -> dict[str, bytes]:
         """What people have said: every field of the hash :data:`SILENCES` or :data:`ACKS`."""
 

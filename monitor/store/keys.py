@@ -76,6 +76,11 @@ class Keys:
         """Stream: why somebody was, or was not, told."""
         return f"{self.prefix}decisions"
 
+    @property
+    def audit(self) -> str:
+        """Stream: what people and programs changed, or tried to."""
+        return f"{self.prefix}audit"
+
     def records(self, name: str) -> str:
         """Hash: ``silences`` or ``acks``."""
         return f"{self.prefix}{name}"

@@ -59,6 +59,7 @@ class MemoryServer:
     ledger: dict[str, bytes] = field(default_factory=dict)
     decisions: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
     records: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    audit: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -243,6 +244,17 @@ class MemoryStore:
         """The newest decisions, newest first; those whose field ``alert`` is the given one."""
         newest_first = reversed(self._there().decisions)
         return [d for d in newest_first if alert is None or d[1].get("alert") == alert.encode()][:limit]
+
+    async def add_audit(self, entries: Sequence[Mapping[str, bytes]]) -> None:
+        """Append to the audit log."""
+        log = self._there().audit
+        first = int(log[-1][0].partition("-")[2]) + 1 if log else 1
+        log += [(f"0-{first + n}", dict(entry)) for n, entry in enumerate(entries)]
+        del log[: -self._decisions_kept]
+
+    async def audit(self, limit: int) -> list[tuple[str, dict[str, bytes]]]:
+        """The newest entries of the audit log, newest first."""
+        return self._there().audit[: -limit - 1 : -1]
 
     async def records(self, name: str) -> dict[str, bytes]:
         """Every field of a hash of what people have said."""

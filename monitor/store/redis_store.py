@@ -31,6 +31,7 @@ LARGEST_CHECKPOINT: Final = 500_000_000
 """Bytes that loading a checkpoint allows time for."""
 IDLE_CONSUMER_MS: Final = 3_600_000
 """After this long, a consumer that holds nothing belongs to a daemon that has ended."""
+AUDIT_KEPT: Final = 20_000
 
 _ACQUIRE: Final = Script.load("acquire")
 _CHECKPOINT: Final = Script.load("checkpoint")
@@ -274,6 +275,15 @@ class RedisStore:
     async def decisions(self, limit: int, alert: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
         """The newest decisions, newest first; those whose field ``alert`` is the given one."""
         return await self._newest(self._keys.decisions, limit, "alert", alert)
+
+    async def add_audit(self, entries: Sequence[Mapping[str, bytes]]) -> None:
+        """Append to the audit log."""
+        add: list[Argument] = ["XADD", self._keys.audit, "MAXLEN", "~", AUDIT_KEPT, "*"]
+        await self._server.pipeline([[*add, *_flat(entry)] for entry in entries])
+
+    async def audit(self, limit: int) -> list[tuple[str, dict[str, bytes]]]:
+        """The newest entries of the audit log, newest first."""
+        return await self._newest(self._keys.audit, limit, "", None)
 
     async def records(self, name: str) -> dict[str, bytes]:
         """Every field of a hash of what people have said."""

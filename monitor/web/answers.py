@@ -6,10 +6,14 @@ plain dictionaries of these shapes; tests hold the two together.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import (
+    Any,
+    Literal,
+    NotRequired,  # pydantic refuses that of `typing` before Python 3.12
+)
 
 from pydantic import BaseModel, ConfigDict, with_config
-from typing_extensions import TypedDict  # pydantic refuses that of `typing` before Python 3.12
+from typing_extensions import TypedDict
 
 Value = float | str | None
 """A number by its type; the word of a category; null where it is unknown."""
@@ -248,3 +252,36 @@ class Bar(TypedDict):
     low: float | None
     close: float | None
     volume: float | None
+
+
+@_documented
+class Session(TypedDict):
+    """Who asks, and what they may do."""
+
+    name: str
+    """The token's name; `local` where the monitor has none."""
+    scope: Literal["read", "operate", "admin"]
+    csrf: str | None
+    """Of a session: what goes with each change as the header `X-CSRF-Token`."""
+    idle_seconds: float | None
+    """Of a session: how long it lasts unused."""
+
+
+@_documented
+class AuditEntry(TypedDict):
+    """A change, or an attempt at one."""
+
+    at: str
+    who: str
+    """The token's name; `nobody` without one, `local` where the monitor has none."""
+    scope: str
+    address: str
+    agent: str
+    what: str
+    target: str
+    result: Literal["done", "refused", "failed"]
+    status: int
+    """Of HTTP."""
+    details: dict[str, Any]
+    times: NotRequired[int]
+    """How many alike it stands for, where programs do it all the time."""

@@ -17,11 +17,16 @@ from starlette.exceptions import HTTPException
 from monitor import queries
 from monitor.compute import ComputeThread
 from monitor.pipeline import Pipeline
+from monitor.settings.web import WebSettings
 from monitor.store.base import Store, StoreError
 from monitor.web import answers, frames
-from monitor.web.access import Access, problem
+from monitor.web.access import Access, Guard, problem
+from monitor.web.audit import Audit, audit
 from monitor.web.events import EventStream, TooManyListeners
-from monitor.web.page import PATHS, add_page
+from monitor.web.page import add_page
+from monitor.web.principals import principal
+from monitor.web.scopes import Scope, needs
+from monitor.web.sign_in import add_sign_in
 
 _TIMELINE: Final = 1000
 """Transitions of one episode that are shown."""
@@ -56,9 +61,14 @@ class Daemon(Protocol):
         """Read the rules again; the errors, if they are wrong and the old ones stay."""
 
 
-def create_app(daemon: Daemon, token: str | None) -> FastAPI:
-    """The application; `token` is wanted for everything but the page's own files, where it is set."""
-    described = [Depends(HTTPBearer(auto_error=False, description="the token of the configuration"))]
+def create_app(daemon: Daemon, web: WebSettings) -> FastAPI:
+    """The application.
+
+    A route says what it needs with :func:`~monitor.web.scopes.needs`, and what it changes with
+    :func:`~monitor.web.audit.audit`.
+    """
+    guard = Guard(web, Audit(daemon.store))
+    described = [Depends(HTTPBearer(auto_error=False, description="a token of the configuration"))]
     app = FastAPI(
         title="Rotation Monitor",
         version="1",
@@ -66,16 +76,20 @@ def create_app(daemon: Daemon, token: str | None) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
-        dependencies=described if token else [],  # only described there: Access is what checks, unknown paths too
+        dependencies=described
+        if guard.keyring
+        else [],  # only described there: Access is what checks, unknown paths too
+        root_path=web.path,
         responses={code: {"model": answers.Problem, "description": text} for code, text in _PROBLEMS.items()},
     )
-    app.add_middleware(Access, token=token, public=PATHS)
+    app.add_middleware(Access, guard=guard, routes=app.router.routes)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)
     _operations(app, daemon)
     _alerts(app, daemon)
     _market(app, daemon)
     _events(app, daemon)
+    add_sign_in(app, guard)
     add_page(app)
     return app
 
@@ -108,21 +122,27 @@ def _status(daemon: Daemon, summary: answers.Summary) -> answers.Status:
 
 def _operations(app: FastAPI, daemon: Daemon) -> None:
     @app.get("/-/healthy", response_class=PlainTextResponse)
+    @needs(Scope.PUBLIC)
     async def healthy() -> str:
         """200 while the process runs and answers."""
         return "ok\n"
 
     @app.get("/-/ready", response_class=PlainTextResponse)
-    async def ready(response: Response) -> str:
-        """200 when alerts can be decided and kept; 503 with the reasons otherwise."""
+    @needs(Scope.PUBLIC)
+    async def ready(request: Request, response: Response) -> str:
+        """200 when alerts can be decided and kept; 503 otherwise, with the reasons for who may read."""
         if reasons := daemon.unready():
             response.status_code = 503
+            if principal(request).scope < Scope.READ:
+                return "not ready\n"
             return "".join(f"{reason}\n" for reason in reasons)
         return "ready\n"
 
     @app.post("/-/reload", response_class=PlainTextResponse)
-    async def reload(response: Response) -> str:
+    @needs(Scope.OPERATE)
+    async def reload(request: Request, response: Response) -> str:
         """Read the rule files again; 422 with the errors where they are wrong, and the old rules stay."""
+        audit(request, "rules reloaded")
         if errors := await daemon.reload():
             response.status_code = 422
             return "".join(f"{error}\n" for error in errors)

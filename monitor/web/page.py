@@ -9,6 +9,8 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
+from monitor.web.scopes import Scope, needs
+
 _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -29,6 +31,7 @@ def _serving(content: bytes, media_type: str) -> Callable[[Request], Awaitable[R
     tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
 
+    @needs(Scope.PUBLIC)
     async def serve(request: Request) -> Response:
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)

@@ -20,6 +20,7 @@ from monitor.ingest import Cutter, TruthFilter, TruthSettings
 from monitor.metrics import Metrics
 from monitor.notify.values import NEW_YORK
 from monitor.pipeline import Pipeline, Result
+from monitor.settings import WebSettings
 from monitor.state import MarketState
 from monitor.store.memory import MemoryStore
 from monitor.web.api import create_app, snapshot
@@ -121,10 +122,10 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def serving(desk: Desk, token: str | None = None) -> AsyncIterator[str]:
+async def serving(desk: Desk, web: WebSettings | None = None) -> AsyncIterator[str]:
     """The desk behind a real socket; its address."""
     await desk.store.acquire("test")
-    server = WebServer(create_app(desk, token), "127.0.0.1", 0)
+    server = WebServer(create_app(desk, web or WebSettings()), "127.0.0.1", 0)
     tasks = [asyncio.create_task(t) for t in (server.run(), desk.events.run(partial(snapshot, desk)))]
     try:
         yield f"http://127.0.0.1:{server.port}"

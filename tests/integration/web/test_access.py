@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from monitor.settings import WebSettings
 from monitor.web.page import PATHS
 from tests.integration.web.desk import Desk, serving
 
 TOKEN = "geheim-ü-42"
-GUARDED = ("/api/v1/status", "/api/v1/openapi.json", "/api/v1/events", "/metrics", "/-/ready", "/nothing")
+GUARDED = ("/api/v1/status", "/api/v1/openapi.json", "/api/v1/events", "/metrics", "/nothing")
 
 
 def bearer(token: str) -> dict[str, bytes]:
@@ -16,7 +18,10 @@ def bearer(token: str) -> dict[str, bytes]:
 
 @pytest.fixture
 async def guarded(desk: Desk):
-    async with serving(desk, TOKEN) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with (
+        serving(desk, WebSettings(token=SecretStr(TOKEN))) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
         yield client
 
 
@@ -74,6 +79,6 @@ async def test_every_answer_tells_browsers_what_they_may_do_with_it(client: http
         assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';"), path
         assert "frame-ancestors 'none'" in headers["content-security-policy"], path
         assert headers["x-content-type-options"] == "nosniff", path
-        assert headers["referrer-policy"] == "no-referrer", path
+        assert headers["referrer-policy"] == "same-origin", path
         assert headers["cache-control"] in {"no-store", "no-cache"}, path
         assert "server" not in headers, path
