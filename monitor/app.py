@@ -44,6 +44,7 @@ from monitor.store.factory import open_store
 from monitor.warming import cold_rules, cold_summary
 from monitor.web.api import create_app, snapshot
 from monitor.web.server import WebServer
+from rules.budget import Budget
 from rules.engine import Engine
 from rules.ruleset import RuleSet
 
@@ -109,7 +110,12 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             opening = both.create_task(_open_store(stack, config, owner))
             compiling = both.create_task(
                 asyncio.to_thread(
-                    Engine, ruleset, calendar, max_gap_ns=config.stale_after, session_ns=calendar.session_ns
+                    Engine,
+                    ruleset,
+                    calendar,
+                    max_gap_ns=config.stale_after,
+                    session_ns=calendar.session_ns,
+                    budget=Budget(config.evaluation_budget / _SECOND, clock.worked),
                 )
             )
         store, engine = opening.result(), compiling.result()

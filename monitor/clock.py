@@ -13,3 +13,8 @@ def wall_ns() -> int:
 def monotonic() -> float:
     """Seconds that never go back, for deadlines and back-off."""
     return time.monotonic()
+
+
+def worked() -> float:
+    """Seconds that the calling thread has kept a processor busy: what its work costs, however busy the machine is."""
+    return time.thread_time()

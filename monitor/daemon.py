@@ -7,7 +7,7 @@ store, so the store sees results, reloads and checkpoints in the order in which 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from monitor.committer import Committer
 from monitor.compaction import compact
 from monitor.compute import ComputeThread
 from monitor.feeds import Feeds
-from monitor.health import FEED_DOWN, RULES_INVALID, STORE_DOWN, HealthBoard
+from monitor.health import FEED_DOWN, RULE_SUSPENDED, RULES_INVALID, STORE_DOWN, HealthBoard
 from monitor.liveness import Liveness
 from monitor.metrics import Metrics, Step
 from monitor.notify.outbox import Notifier
@@ -104,6 +104,7 @@ class Daemon:
             on_trouble=self._store_trouble,
         )
         self._rule_errors: list[str] = []
+        self._suspended: set[str] = set()
 
     # --- data -----------------------------------------------------------------------------------------------
 
@@ -181,6 +182,7 @@ class Daemon:
                 else:
                     self._health.clear(FEED_DOWN, labels=about)
             await self.compute.run(Pipeline.feeds_down, sum(bool(feed.trouble) for feed in states))
+            self._tell_suspended(await self.compute.run(queries.suspended))
             self._metrics.observe_feeds([feed.figures for feed in states], self._backlog.bytes)
             summary = await self.compute.run(queries.summary)
             kinds = {"alert": summary["rules"], "record": len(await self.compute.run(queries.records))}
@@ -189,6 +191,13 @@ class Daemon:
             self._metrics.observe_filtered(
                 await self.compute.run(lambda p: {(f, str(c)): n for (f, c), n in p.truth.rejects.counts.items()})
             )
+
+    def _tell_suspended(self, reasons: Mapping[str, str]) -> None:
+        for rule in self._suspended - reasons.keys():
+            self._health.clear(RULE_SUSPENDED, labels={"rule": rule})
+        for rule, reason in reasons.items():
+            self._health.raise_(RULE_SUSPENDED, reason, labels={"rule": rule})
+        self._suspended = set(reasons)
 
     async def tell_health(self) -> None:
         """Tell what the health board has to tell, for ever: as alerts; directly where the store is what is ill."""
@@ -280,7 +289,8 @@ class Daemon:
 
     def unready(self) -> list[str]:
         """Why alerts cannot be decided or kept at the moment."""
-        return [f"{c['name']}: {c['reason']}" for c in self._health.conditions() if c["name"] != RULES_INVALID]
+        passable = {RULES_INVALID, RULE_SUSPENDED}
+        return [f"{c['name']}: {c['reason']}" for c in self._health.conditions() if c["name"] not in passable]
 
     def feeds(self) -> list[dict[str, Any]]:
         """Every feed's connection in words and numbers."""

@@ -31,6 +31,11 @@ from rules.transition import InstanceRecord, Transition
 SECOND: Final = 1_000_000_000
 FEED: Final = "feed"
 """The field of a journal entry that names its feed."""
+SUSPENDED: Final = "suspended"
+"""The field of a journal entry that names the rules not evaluated any more after it, one a line.
+
+Nobody else could know: it depends on how fast this machine was. A recovery decides nothing again and tries them anew.
+"""
 CHUNK_NAME: Final = "%Y-%m-%dT%H:%M"
 """How the first minute of a chunk of minute bars names it, UTC."""
 _AT_ONCE: Final = 16
@@ -152,12 +157,13 @@ class Pipeline:
         # Before the first data there is no time to judge at; external series may come earlier.
         evaluation = self.engine.evaluate(self.state.view(needs.instruments, needs.series)) if now else Evaluation()
         evaluated = clock.monotonic()
-        result = self._result(self._entry(piece), evaluation, wall_ns)
+        result = self._result(self._entry(piece, evaluation.suspended), evaluation, wall_ns)
         return replace(result, rows=rows, apply_seconds=applied - began, evaluation_seconds=evaluated - applied)
 
-    def _entry(self, piece: CleanBatch) -> dict[str, bytes]:
+    def _entry(self, piece: CleanBatch, suspended: Sequence[str]) -> dict[str, bytes]:
         """The journal entry of a piece, with the feed's name where it is of one feed alone."""
-        return journal.encode(piece, self.state.now, {FEED: self._feed.encode()} if self._feed else None)
+        about = {FEED: self._feed, SUSPENDED: "\n".join(suspended)}
+        return journal.encode(piece, self.state.now, {name: text.encode() for name, text in about.items() if text})
 
     def _result(self, fields: Mapping[str, bytes], evaluation: Evaluation, wall_ns: int) -> Result:
         notices = tuple(self._notice(t) for t in evaluation.transitions)

@@ -118,7 +118,16 @@ def rules(pipeline: Pipeline) -> list[AlertRule | Series]:
     of = np.repeat(np.arange(len(sizes)), sizes)  # instances stand in the order of the rules
     states = _counted(of, len(sizes), table.state, {code: str(state) for code, state in STATES.items()})
     verdicts = _counted(of, len(sizes), table.verdict, _VERDICTS)
-    return [*map(_rule, alert_rules, states, verdicts), *records(pipeline)]
+    why = suspended(pipeline)
+    return [
+        *(_rule(rule, s, v, why.get(rule.name)) for rule, s, v in zip(alert_rules, states, verdicts, strict=True)),
+        *records(pipeline),
+    ]
+
+
+def suspended(pipeline: Pipeline) -> dict[str, str]:
+    """Rules that are not evaluated because they take too long, by name, and the reason in words."""
+    return {name: suspension.reason for name, suspension in pipeline.engine.suspended.items()}
 
 
 def _counted(
@@ -144,12 +153,13 @@ def _rule(rule: ruleset.AlertRule, states: dict[str, int], verdicts: dict[str, i
         "source": f"{rule.source.file}:{rule.source.line}",
         "states": states,
         "verdicts": verdicts,
+        "suspended": why,
     }
 
 
 def records(pipeline: Pipeline) -> list[Series]:
     """Every named series with its value at the last evaluation."""
-    series = pipeline.engine.series()
+    series, why = pipeline.engine.series(), suspended(pipeline)
     return [
         {
             "record": record.name,
@@ -158,6 +168,7 @@ def records(pipeline: Pipeline) -> list[Series]:
             "expr": record.value.text,
             "labels": dict(record.labels),
             "group": record.group,
+            "suspended": why.get(record.name),
         }
         for record in pipeline.engine.ruleset.records
     ]

@@ -296,6 +296,9 @@ class Settings(Model):
     lateness: Duration = Field(default=30 * _S, description="how far behind the newest event a quote or trade may be")
     stale_after: PositiveDuration = Field(default=900 * _S, description="age at which a price is no longer known")
     evaluate_every: PositiveDuration = Field(default=1 * _S, description="shortest event time between evaluations")
+    evaluation_budget: PositiveDuration = Field(
+        default=_S // 10, description="processor time of an evaluation beyond which the costliest rules are suspended"
+    )
     price: Literal["auto", "last", "mid"] = Field(default="auto", description="auto: last trade if the feed has trades")
     checkpoint_every: PositiveDuration = 30 * _S
     journal_keep: PositiveDuration = 24 * UNITS["h"]

@@ -191,6 +191,8 @@ class AlertRule(TypedDict):
     """Instances by state."""
     verdicts: dict[str, int]
     """Instances by the last verdict: true, held (between `when` and `until`), false, unknown, not judged."""
+    suspended: str | None
+    """Why the rule is not evaluated; null where it is."""
 
 
 @_documented
@@ -203,6 +205,8 @@ class Series(TypedDict):
     expr: str
     labels: dict[str, str]
     group: str
+    suspended: str | None
+    """Why it is not evaluated; null where it is."""
 
 
 @_documented
