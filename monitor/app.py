@@ -174,11 +174,10 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             series=series,
         )
         daemon = Daemon(parts)
-        token = config.web.token.get_secret_value() if config.web.token else None
-        web = WebServer(create_app(daemon, token), config.web.host, config.web.port)
+        web = WebServer(create_app(daemon, config.web), config.web.host, config.web.port, config.web.tls)
         _LOG.info(
             "started",
-            page=f"http://{config.web.listen.rpartition(':')[0]}:{web.port}",
+            page=_page(config.web, web.port),
             rules=len(ruleset.alerts),
             instruments=len(engine.requirements.instruments),
             journal_entries=recovered.entries,
@@ -289,6 +288,11 @@ def _failing(health: HealthBoard, receiver: str, reason: str | None) -> None:
         health.clear("receiver-failing", labels={"receiver": receiver})
     else:
         health.raise_("receiver-failing", reason, labels={"receiver": receiver})
+
+
+def _page(web: settings.WebSettings, port: int) -> str:
+    """The page's address on this machine."""
+    return f"{'https' if web.tls else 'http'}://{web.listen.rpartition(':')[0]}:{port}{web.path}"
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -68,6 +68,7 @@ def create_app(daemon: Daemon, web: WebSettings) -> FastAPI:
     :func:`~monitor.web.audit.audit`.
     """
     guard = Guard(web, Audit(daemon.store))
+    daemon.events.most = web.event_streams
     described = [Depends(HTTPBearer(auto_error=False, description="a token of the configuration"))]
     app = FastAPI(
         title="Rotation Monitor",

@@ -39,6 +39,7 @@ class EventStream:
     """All listeners of the daemon. Lives on the event loop; nothing here is thread-safe."""
 
     def __init__(self) -> None:
+        self.most = MOST_LISTENERS
         self._listeners: set[_Listener] = set()
         self._joined = asyncio.Event()
         self._newest = b""
@@ -82,8 +83,8 @@ class EventStream:
 
         It listens from its first iteration on. Raises TooManyListeners.
         """
-        if len(self._listeners) >= MOST_LISTENERS:
-            raise TooManyListeners(f"{MOST_LISTENERS} programs listen already; try again later")
+        if len(self._listeners) >= self.most:
+            raise TooManyListeners(f"{self.most} programs listen already; try again later")
         return self._events()
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
