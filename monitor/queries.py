@@ -139,7 +139,7 @@ def _counted(
     return [{words[code + lowest]: n for code, n in enumerate(row) if n} for row in counts.tolist()]
 
 
-def _rule(rule: ruleset.AlertRule, states: dict[str, int], verdicts: dict[str, int]) -> AlertRule:
+def _rule(rule: ruleset.AlertRule, states: dict[str, int], verdicts: dict[str, int], why: str | None) -> AlertRule:
     return {
         "alert": rule.name,
         "when": rule.when.text,
