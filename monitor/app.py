@@ -131,7 +131,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         state = MarketState(calendar, price=PriceSource(config.price), stale_after_ns=config.stale_after)
         state.needs(engine.requirements)
         ends = {"earliest_ns": int(calendar.closes[0]), "latest_ns": int(calendar.opens[-1])}
-        truth = TruthFilter(TruthSettings(lateness_ns=config.lateness, **ends))
+        truth = TruthFilter(TruthSettings(lateness_ns=config.lateness, closes=calendar.closes, **ends))
         recovered = await recover(store, state, truth, engine.requirements, history, series)
         if nothing := sorted(set(state.external.without_value()) - NAMES):
             _LOG.warning("external series of the rules never had a value: import them, or send them", series=nothing)

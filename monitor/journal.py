@@ -16,7 +16,7 @@ from connectors.batch import SCHEMAS
 from monitor.ingest.clean_batch import CleanBatch
 
 _VERSION: Final = b"1"
-_KINDS: Final = ("quotes", "trades", "bars", "series")
+_KINDS: Final = ("quotes", "trades", "bars", "statuses", "corrections", "series")
 _OWN: Final = frozenset({*_KINDS, "version", "now", "event_time"})
 _SMALL: Final = 32
 """Rows below which compression costs twice the time and saves a fifth: most of such a stream is its schema."""

@@ -10,14 +10,24 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from connectors.batch import BARS, QUOTES, SERIES, TRADES, empty
+from connectors.batch import BARS, CORRECTIONS, QUOTES, SERIES, STATUSES, TRADES, empty
 
-EVENT_TIME: Final = {"quotes": "ts", "trades": "ts", "bars": "end", "series": "ts"}
+EVENT_TIME: Final = {
+    "quotes": "ts",
+    "trades": "ts",
+    "bars": "end",
+    "statuses": "ts",
+    "bands": "ts",
+    "corrections": "ts",
+    "series": "ts",
+}
 """By kind, the column that says when a row became known: a bar is known at its end."""
 
 NO_QUOTES: Final = empty(QUOTES)
 NO_TRADES: Final = empty(TRADES)
 NO_BARS: Final = empty(BARS)
+NO_STATUSES: Final = empty(STATUSES)
+NO_CORRECTIONS: Final = empty(CORRECTIONS)
 NO_SERIES: Final = empty(SERIES)
 
 
@@ -26,23 +36,33 @@ class CleanBatch:
     """Market data that passed the truth filter, in arrival order within each kind; schemas of :mod:`connectors.batch`.
 
     `event_time` is at least the latest event time among its rows (a bar's is its end), UTC nanoseconds; 0 where there
-    are no rows. External series do not count: they come along, and are seen once their time has come.
+    are no rows. External series do not count: they come along, and are seen once their time has come. `statuses` have
+    one of two codes, :data:`monitor.ingest.halts.HALT` and ``RESUME``. Bands end in the filter.
     """
 
     quotes: pl.DataFrame = field(default_factory=lambda: NO_QUOTES)
     trades: pl.DataFrame = field(default_factory=lambda: NO_TRADES)
     bars: pl.DataFrame = field(default_factory=lambda: NO_BARS)
+    statuses: pl.DataFrame = field(default_factory=lambda: NO_STATUSES)
+    corrections: pl.DataFrame = field(default_factory=lambda: NO_CORRECTIONS)
     series: pl.DataFrame = field(default_factory=lambda: NO_SERIES)
     event_time: int = 0
 
     @property
     def rows(self) -> int:
         """Rows of all kinds."""
-        return self.quotes.height + self.trades.height + self.bars.height + self.series.height
+        return sum(frame.height for frame in self.frames().values())
 
     def frames(self) -> dict[str, pl.DataFrame]:
-        """The frames by kind, in the order of :data:`EVENT_TIME`."""
-        return {"quotes": self.quotes, "trades": self.trades, "bars": self.bars, "series": self.series}
+        """The frames by kind."""
+        return {
+            "quotes": self.quotes,
+            "trades": self.trades,
+            "bars": self.bars,
+            "statuses": self.statuses,
+            "corrections": self.corrections,
+            "series": self.series,
+        }
 
     @staticmethod
     def merge(batches: Sequence[CleanBatch]) -> CleanBatch:
@@ -53,6 +73,8 @@ class CleanBatch:
             quotes=_stack([b.quotes for b in batches], NO_QUOTES),
             trades=_stack([b.trades for b in batches], NO_TRADES),
             bars=_stack([b.bars for b in batches], NO_BARS),
+            statuses=_stack([b.statuses for b in batches], NO_STATUSES),
+            corrections=_stack([b.corrections for b in batches], NO_CORRECTIONS),
             series=_stack([b.series for b in batches], NO_SERIES),
             event_time=max((b.event_time for b in batches), default=0),
         )

@@ -22,6 +22,10 @@ class Instruments:
     def __init__(self) -> None:
         self._index = SymbolIndex()
 
+    def symbols(self) -> list[str]:
+        """All symbols, by code."""
+        return self._index.symbols()
+
     def codes(self, symbols: pl.Series) -> Codes:
         """The code of each symbol, giving new ones where needed. No symbol is null."""
         return self._index.codes_of(symbols).astype(np.uint32)

@@ -14,6 +14,8 @@ from monitor.ingest.clean_batch import EVENT_TIME
 
 EXAMPLES: Final = 10
 """How many of the newest rejected rows are kept for each cause."""
+_LONGEST: Final = 64
+"""Characters kept of a text in such a row."""
 
 
 class Cause(StrEnum):
@@ -23,16 +25,22 @@ class Cause(StrEnum):
     """A price that is missing, NaN or infinite; a row without a time or a symbol."""
     NON_POSITIVE = "non-positive"
     """A price that is zero or negative, a negative size or volume, a bar that ends before it starts."""
+    ABSURD_SIZE = "absurd-size"
+    """A size or volume of more units than any market has."""
     CROSSED = "crossed"
     """A bid above its ask (bid = ask, a locked market, is true); a bar whose high is below its low."""
     FUTURE = "future"
-    """Stamped further ahead of the wall clock than clocks differ."""
+    """Stamped further ahead of the wall clock than clocks differ; where event time rules, of all that follows it."""
     LATE = "late"
     """Stamped further behind the feed's newest event than the lateness bound."""
     DUPLICATE = "duplicate"
     """The same message again."""
+    OUTSIDE_BAND = "outside-band"
+    """A trade at a price that the limit band in force did not allow."""
+    SPLIT_SUSPECTED = "split-suspected"
+    """A price of an instrument whose level changed overnight as a split changes it, until somebody says what it was."""
     SPIKE = "spike"
-    """A single print, or a quote, far from what came before and after it."""
+    """A single print, or a quote, far from what came before and after it by the instrument's own usual moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +57,16 @@ class Reject:
 class Rejects:
     """Counts by (feed, cause), and as `rows` by (kind, cause), for ever, and the newest few rows of each cause.
 
+    `locked` counts, by feed, quotes whose bid is their ask: true, and worth knowing. `seen`: rows judged, by feed.
+
     Written by one thread; others may read while it does, so the reading methods copy before they look.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, Cause]] = Counter()
         self.rows: Counter[tuple[str, Cause]] = Counter()
+        self.locked: Counter[str] = Counter()
+        self.seen: Counter[str] = Counter()
         self._examples: dict[Cause, deque[Reject]] = {cause: deque(maxlen=EXAMPLES) for cause in Cause}
 
     def add(self, feed: str, cause: Cause, kind: str, rows: pl.DataFrame) -> None:
@@ -67,7 +79,8 @@ class Rejects:
         times = newest[EVENT_TIME[kind]].to_physical().to_list()
         columns = [c for c, dtype in newest.schema.items() if not dtype.is_temporal()]
         for time, row in zip(times, newest.select(columns).iter_rows(named=True), strict=True):
-            self._examples[cause].append(Reject(feed, cause, kind, time, row))
+            short = {name: v[:_LONGEST] if isinstance(v, str) else v for name, v in row.items()}
+            self._examples[cause].append(Reject(feed, cause, kind, time, short))
 
     def examples(self) -> list[Reject]:
         """The newest rejected rows, by cause, oldest first."""

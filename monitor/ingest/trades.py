@@ -1,11 +1,11 @@
 """Trades that are sent again, and single prints that nothing around them confirms.
 
-A print is *suspicious* when it is more than a factor `jump` (1.2 unless set) away from the instrument's last good trade
-(before the first one: from the mid of its last good quote) and from that mid. It is held back, and nothing sees it,
-until
+A print is *suspicious* when it is further from the instrument's last good trade (before the first one: from the mid of
+its last good quote) and from that mid than its usual moves explain (:mod:`monitor.ingest.scales`); where too few are
+known, or a night has passed, than a factor `jump` (1.2 unless set). It is held back, and nothing sees it, until
 
-- a later print within the same factor of it, or a later good quote whose mid is, confirms it: it is released just
-  before;
+- a later print within the same factor of it, of any feed, or a later good quote whose mid is, confirms it: it is
+  released just before;
 - any other print contradicts it: it is dropped and counted as a spike. That print may be suspicious in turn, and is
   then held instead.
 
@@ -27,10 +27,14 @@ from monitor.ingest.instruments import LONG_AGO, ByInstrument, Codes, Known
 from monitor.ingest.quotes import QuoteFilter
 from monitor.ingest.recent_prints import Fingerprints, RecentPrints, fingerprints
 from monitor.ingest.rejects import Cause
+from monitor.ingest.scales import LEAST, Scales
+from monitor.ingest.splits import GAP_NS, SplitWatch
 from monitor.ingest.values import Floats, Verdict, number
 
 HELD: Final = 255
 """In a verdict on trades: neither good nor refused, not yet."""
+
+_NEAR: Final = 1 + LEAST
 
 BY_TRADE: Final = 2**63 - 1
 """In place of a quote's row: quotes up to a trade come before it."""
@@ -99,8 +103,10 @@ class TradeVerdict:
 class TradeFilter:
     """Judges trades against the instrument's last good ones and its quotes."""
 
-    def __init__(self, jump: float, recent: RecentPrints) -> None:
+    def __init__(self, jump: float, recent: RecentPrints, splits: SplitWatch) -> None:
         self._jump = jump
+        self._splits = splits
+        self._scales = Scales(jump)
         self._recent = recent
         self._known = Known(price=np.nan, newest=LONG_AGO)
         self._held: dict[int, Held] = {}
@@ -118,17 +124,22 @@ class TradeFilter:
         self._known.cover(trades.codes)
         groups = ByInstrument(trades.codes)
         result = TradeVerdict(np.zeros(len(trades.codes), dtype=np.uint8))
-        repeats = self._repeats(trades, groups)
+        times = trades.times[groups.order]
+        times_before = groups.previous(times, self._known["newest"])
+        repeats = self._repeats(trades, groups, times, times_before)
         if len(repeats):
             result.rows[repeats] = number(Cause.DUPLICATE)
             fresh = np.flatnonzero(result.rows == 0)
             groups = ByInstrument(trades.codes[fresh])
             groups.order = fresh[groups.order]
+            times = trades.times[groups.order]
+            times_before = groups.previous(times, self._known["newest"])
         prices = trades.prices[groups.order]
-        last_good = {
-            code: self._one_by_one(code, feed, frame, trades, groups, quotes, result)
-            for code in self._doubted(groups, prices, quotes)
-        }
+        before = groups.previous(prices, self._known["price"])
+        doubted = self._doubted(groups, prices, before.copy(), quotes)
+        last_good = {code: self._one_by_one(code, feed, frame, trades, groups, quotes, result) for code in doubted}
+        self._scales.learn(groups, times, times_before, prices, before, doubted)
+        self._note_newest(groups, times)
         lasts = groups.lasts()
         self._known["price"][groups.codes[lasts]] = prices[lasts]
         for code, price in last_good.items():
@@ -140,7 +151,8 @@ class TradeFilter:
         result = TradeVerdict(np.empty(0, dtype=np.uint8))
         for code in self._held_among(quotes.instruments_of_batch()):
             held = self._held[code]
-            near = (row for row, _, mid in quotes.mids_of_batch(code)[1] if self._near(held.price, mid))
+            bound = self._scales.bound(code)
+            near = (row for row, _, mid in quotes.mids_of_batch(code)[1] if _near(held.price, mid, bound))
             if (row := next(near, None)) is not None:
                 result.released.append(Released(0, row, self._held.pop(code)))
                 self._known["price"][code] = held.price
@@ -150,37 +162,63 @@ class TradeFilter:
         """Take trades as true."""
         self._known.cover(trades.codes)
         groups = ByInstrument(trades.codes)
-        self._repeats(trades, groups)
+        times, prices = trades.times[groups.order], trades.prices[groups.order]
+        times_before = groups.previous(times, self._known["newest"])
+        self._repeats(trades, groups, times, times_before)
+        self._scales.learn(groups, times, times_before, prices, groups.previous(prices, self._known["price"]), [])
+        self._note_newest(groups, times)
         lasts = groups.lasts()
-        self._known["price"][groups.codes[lasts]] = trades.prices[groups.order[lasts]]
+        self._known["price"][groups.codes[lasts]] = prices[lasts]
 
-    def _repeats(self, trades: TradeColumns, groups: ByInstrument) -> npt.NDArray[np.int64]:
+    def know(self, codes: Codes, prices: Floats, times: npt.NDArray[np.int64]) -> None:
+        """The last prices of instruments, from elsewhere, of which no trade was seen yet."""
+        self._known.cover(codes)
+        new = np.isnan(self._known["price"][codes])
+        self._known["price"][codes[new]] = prices[new]
+        self._known["newest"][codes[new]] = np.maximum(self._known["newest"][codes[new]], times[new])
+
+    def relevel(self, code: int, factor: float) -> None:
+        """Prices before now are at another level than those to come: multiply what is known."""
+        self._known["price"][code] *= factor
+        self._held.pop(code, None)
+
+    def _repeats(
+        self,
+        trades: TradeColumns,
+        groups: ByInstrument,
+        times: npt.NDArray[np.int64],
+        times_before: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.int64]:
         """The row numbers of trades seen before. Without an id, two trades alike in everything else are two trades."""
-        times = trades.times[groups.order]
         repeats = np.empty(0, dtype=np.int64)
         # Where an instrument's times only rise, none can be a repeat.
-        again = groups.codes[times <= groups.previous(times, self._known["newest"])]
+        again = groups.codes[times <= times_before]
         if len(again):
             rows = np.sort(groups.order[np.isin(groups.codes, again)])
             rows = rows[trades.named[rows]]
             if len(rows):
                 repeats = rows[self._recent.repeats(trades.prints[rows], int(trades.times[rows].min()))]
         self._recent.add(trades.keys, trades.prints)
+        return repeats
+
+    def _note_newest(self, groups: ByInstrument, times: npt.NDArray[np.int64]) -> None:
+        if not len(times):
+            return
         newest = np.maximum.reduceat(times, np.flatnonzero(groups.starts))
         codes = groups.distinct
         self._known["newest"][codes] = np.maximum(self._known["newest"][codes], newest)
-        return repeats
 
-    def _doubted(self, groups: ByInstrument, prices: Floats, quotes: QuoteFilter) -> list[int]:
-        """The instruments whose prints have to be looked at one by one."""
-        before = groups.previous(prices, self._known["price"])
+    def _doubted(self, groups: ByInstrument, prices: Floats, before: Floats, quotes: QuoteFilter) -> list[int]:
+        """The instruments whose prints have to be looked at one by one. `before` is written to."""
         first = np.flatnonzero(np.isnan(before))
         if len(first):
             before[first] = quotes.latest_mids(groups.codes[first])
             # The mid at the time of the trade may have been another.
             before[first[np.isin(groups.codes[first], quotes.instruments_of_batch())]] = 0.0
-        codes = groups.codes[(prices > before * self._jump) | (prices * self._jump < before)]
+        codes = groups.codes[(prices > before * _NEAR) | (prices * _NEAR < before)]
         held = self._held_among(np.union1d(groups.distinct, quotes.instruments_of_batch())) if self._held else []
+        if self._splits.suspected:
+            held += [code for code in self._splits.suspected if code in groups.distinct]
         doubted: list[int] = np.union1d(codes, np.array(held, dtype=np.uint32)).tolist()
         return doubted
 
@@ -203,33 +241,40 @@ class TradeFilter:
         At the same event time a quote counts as first: the vendor's order across kinds is not recorded. Returns the
         price of the last good trade, NaN where there is none.
         """
-        good = float(self._known["price"][code])
+        good, then = float(self._known["price"][code]), int(self._known["newest"][code])
         mid, mids = quotes.mids_of_batch(code)
         held = self._held.pop(code, None)
         rows = groups.rows_of(code).tolist()
         keys = trades.keys[rows].tolist()
         pending = chain(mids, [(0, np.inf, np.nan)])
         quote, next_key, next_mid = next(pending)
+        bound = self._scales.bound(code)
         for row, key in zip([*rows, None], [*keys, np.iinfo(np.int64).max], strict=True):
             while next_key <= key:
                 mid = next_mid
-                if held and self._near(held.price, mid):
+                if held and _near(held.price, mid, bound):
                     result.released.append(Released(int(np.searchsorted(trades.keys, next_key)), quote, held))
                     good, held = held.price, None
                 quote, next_key, next_mid = next(pending)
             if row is None:
                 break
-            price = float(trades.prices[row])
+            price, now = float(trades.prices[row]), int(trades.times[row])
+            # Before the first trade, the quote that is there now says what the price is.
+            base, since = (mid, now) if np.isnan(good) else (self._splits.level(code, good, then, now), then)
+            if self._splits.refuses(code, price, base, since, now, self.priced):
+                result.rows[row] = number(Cause.SPLIT_SUSPECTED)
+                continue
+            bound = self._jump if now - since > GAP_NS else self._scales.bound(code)
             if held:
-                if self._near(price, held.price):
+                if _near(price, held.price, bound):
                     result.released.append(Released(row, BY_TRADE, held))
-                    good = held.price
+                    good = base = held.price
                 else:
                     result.dropped.append(held)
                 held = None
-            base = mid if np.isnan(good) else good
-            if np.isnan(base) or self._near(price, base) or self._near(price, mid):
-                good = price
+            if np.isnan(base) or _near(price, base, bound) or _near(price, mid, bound):
+                self._scales.add(code, now, then, price, base)
+                good, then = price, max(then, now)
             else:
                 result.rows[row] = HELD
                 held = Held(feed, price, frame[row])
@@ -237,5 +282,11 @@ class TradeFilter:
             self._held[code] = held
         return good
 
-    def _near(self, one: float, other: float) -> bool:
-        return one <= other * self._jump and other <= one * self._jump
+    @property
+    def priced(self) -> int:
+        """How many instruments have a price."""
+        return int(np.count_nonzero(~np.isnan(self._known["price"])))
+
+
+def _near(one: float, other: float, bound: float) -> bool:
+    return one <= other * bound and other <= one * bound

@@ -6,7 +6,8 @@ trade are known. The filter knows no clock: the wall time, where rows from the f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -16,10 +17,14 @@ import polars as pl
 from connectors.batch import Batch
 from monitor.ingest.bars import BarFilter
 from monitor.ingest.clean_batch import CleanBatch, event_times
+from monitor.ingest.halts import Bands, trading_statuses
 from monitor.ingest.instruments import Instruments
+from monitor.ingest.leaps import Held, Leaps
 from monitor.ingest.quotes import QuoteColumns, QuoteFilter
 from monitor.ingest.recent_prints import RecentPrints
 from monitor.ingest.rejects import Cause, Rejects
+from monitor.ingest.skew import Skews
+from monitor.ingest.splits import SplitWatch, Suspicion
 from monitor.ingest.trades import TradeColumns, TradeFilter, TradeVerdict
 from monitor.ingest.values import Verdict, incomplete, number, screen
 
@@ -31,10 +36,10 @@ class TruthSettings:
     """Bounds of belief.
 
     `lateness_ns`: how far behind its feed's watermark a row may be. `future_ns`: how far ahead of the wall clock.
-    `trade_jump`, `quote_jump`: the factor between prices that one print, or one quote, is not believed for by itself;
-    both above 1. `recent_trades`: how many trades of the lateness window are remembered at most, 16 bytes each, to know
-    one that is sent again. `earliest_ns`, `latest_ns`: the calendar's ends, outside of which
-    no time is believed.
+    `trade_jump`, `quote_jump`: the factor between prices that one print, or one quote, is not believed for by itself,
+    until the instrument's usual moves say less; both above 1. `recent_trades`: how many trades of the lateness window are remembered at most, 16 bytes each, to know
+    one that is sent again. `earliest_ns`, `latest_ns`: the calendar's ends, outside of which no time is believed.
+    `closes`: of its sessions, UTC ns, for data whose time is their own.
     """
 
     lateness_ns: int = 30 * _SECOND
@@ -44,6 +49,7 @@ class TruthSettings:
     recent_trades: int = 1_000_000
     earliest_ns: int = 0
     latest_ns: int = 2**63 - 1
+    closes: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +71,43 @@ class TruthFilter:
         self.rejects = Rejects()
         self._watermarks: dict[str, int] = {}
         self._instruments = Instruments()
-        self._quotes = QuoteFilter(self._settings.quote_jump)
+        self._splits = SplitWatch()
+        self._quotes = QuoteFilter(self._settings.quote_jump, self._splits)
         recent = RecentPrints(self._settings.lateness_ns, self._settings.recent_trades)
-        self._trades = TradeFilter(self._settings.trade_jump, recent)
-        self._bars = BarFilter()
+        self._trades = TradeFilter(self._settings.trade_jump, recent, self._splits)
+        self._bars = BarFilter(self._splits)
+        self._bands = Bands()
+        self._leaps = Leaps(self._settings.closes, self._settings.lateness_ns)
+        self.skews = Skews()
 
     @property
     def held(self) -> int:
-        """Suspicious prints that wait to be confirmed: at most one an instrument."""
-        return self._trades.held
+        """Rows that wait to be confirmed: at most one print an instrument, and one row a feed of a time far ahead."""
+        return self._trades.held + len(self._leaps.held)
+
+    # --- splits -------------------------------------------------------------------------------------------------------
+
+    def suspected_splits(self) -> dict[str, Suspicion]:
+        """By symbol, jumps that look like a split; until something is said of them nothing of these passes."""
+        symbols = self._instruments.symbols()
+        return {symbols[code]: suspicion for code, suspicion in self._splits.suspected.items()}
+
+    def tell_splits(self, symbol: str, splits: Sequence[tuple[int, float]]) -> None:
+        """All known splits of an instrument: (when, UTC ns; factor on earlier prices); the factor 1 says: none."""
+        code = int(self._instruments.codes(pl.Series([symbol]))[0])
+        self._splits.tell(code, splits)
+
+    def know(self, prices: Mapping[str, tuple[float, int]]) -> None:
+        """Last prices by symbol, and their event times, of instruments that this filter has not seen yet."""
+        if not prices:
+            return
+        codes = self._instruments.codes(pl.Series(list(prices), dtype=pl.String))
+        values = np.array([price for price, _ in prices.values()])
+        times = np.array([time for _, time in prices.values()], dtype=np.int64)
+        for part in (self._quotes, self._trades, self._bars):
+            part.know(codes, values, times)
+
+    # --- data ---------------------------------------------------------------------------------------------------------
 
     def watermark(self, feed: str) -> int | None:
         """The newest event time of a feed, UTC nanoseconds."""
@@ -90,17 +124,26 @@ class TruthFilter:
         :attr:`rejects`, or, held, with a later batch.
         """
         feed = batch.feed
+        if now_ns is not None:
+            self.skews.saw(batch)
+        frames = {"quotes": batch.quotes, "trades": batch.trades, "bars": batch.bars}
+        if self._leaps.held and feed in self._leaps.held:
+            frames = self._with_held(feed, frames)
         floor = self._watermarks.get(feed)
         timely = {
             kind: rows
-            for kind, frame in (("quotes", batch.quotes), ("trades", batch.trades), ("bars", batch.bars))
+            for kind, frame in frames.items()
             if frame.height and (rows := self._timely(feed, kind, self._sound(feed, kind, frame), now_ns, floor))
         }
         self._quotes.forget_batch()
         clean = {}
         if quotes := timely.get("quotes"):
             clean["quotes"] = self._drop(feed, "quotes", quotes.frame, self._quotes.judge(self._quote_columns(quotes)))
-        if trades := timely.get("trades"):
+        if batch.bands.height:
+            bands = self._announced(feed, "bands", batch.bands, now_ns)
+            self._bands.learn(self._instruments.codes(bands["symbol"]), bands)
+        trades = timely.get("trades")
+        if trades and (trades := self._within_bands(feed, trades)):
             verdict = self._trades.judge(feed, trades.frame, self._trade_columns(trades), self._quotes)
             clean["trades"] = self._settle(feed, trades.frame, verdict)
         elif self._trades.held and quotes:
@@ -108,6 +151,10 @@ class TruthFilter:
         if bars := timely.get("bars"):
             codes = self._instruments.codes(bars.frame["symbol"])
             clean["bars"] = self._drop(feed, "bars", bars.frame, self._bars.judge(bars.frame, codes))
+        if batch.statuses.height:
+            clean["statuses"] = trading_statuses(self._announced(feed, "statuses", batch.statuses, now_ns))
+        if batch.corrections.height:
+            clean["corrections"] = self._announced(feed, "corrections", batch.corrections, now_ns)
         if batch.series.height:
             # No watermark is moved, and none is too old or too new: what was published says nothing of the market's
             # time, may be passed on late, and is only seen once its time has come.
@@ -128,11 +175,12 @@ class TruthFilter:
             self._quotes.learn(self._quote_columns(_as_arrived("quotes", clean.quotes)))
         if clean.trades.height:
             self._trades.learn(self._trade_columns(_as_arrived("trades", clean.trades)))
-        if feed is not None and clean.rows > clean.series.height:
+        if feed is not None and clean.event_time:
             self._watermarks[feed] = max(self._watermarks.get(feed, clean.event_time), clean.event_time)
 
     def _sound(self, feed: str, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows whose own values can be true."""
+        self.rejects.seen[feed] += frame.height
         if frame.n_chunks() > 1:
             frame = frame.rechunk()
         nameless = incomplete(kind, frame)
@@ -140,14 +188,71 @@ class TruthFilter:
             self.rejects.add(feed, Cause.NON_FINITE, kind, frame.filter(nameless))
             frame = frame.filter(~nameless)
         verdict = screen(kind, frame)
-        return frame if verdict is None else self._drop(feed, kind, frame, verdict)
+        if verdict is not None:
+            frame = self._drop(feed, kind, frame, verdict)
+        if kind == "quotes" and (locked := np.count_nonzero(frame["bid"].to_numpy() == frame["ask"].to_numpy())):
+            self.rejects.locked[feed] += int(locked)
+        return frame
+
+    def _announced(self, feed: str, kind: str, frame: pl.DataFrame, now: int | None) -> pl.DataFrame:
+        """The sound rows of what is about trading, not trade: taken however late, and moving no watermark."""
+        frame = self._within_calendar(feed, kind, self._sound(feed, kind, frame))
+        newest = self._watermarks.get(feed)
+        bound = now + self._settings.future_ns if now is not None else newest and self._leaps.horizon(newest)
+        if bound is None or not frame.height:
+            return frame
+        early = event_times(kind, frame) > bound
+        return self._drop(feed, kind, frame, early * np.uint8(number(Cause.FUTURE)))
+
+    def _within_bands(self, feed: str, trades: _Timely) -> _Timely | None:
+        """The trades at prices that the limit bands allow."""
+        codes = self._instruments.codes(trades.frame["symbol"])
+        outside = self._bands.outside(codes, trades.times, trades.frame["price"].to_numpy())
+        if outside is None or not outside.any():
+            return trades
+        frame = self._drop(feed, "trades", trades.frame, outside * np.uint8(number(Cause.OUTSIDE_BAND)))
+        return _Timely(frame, trades.times[~outside], trades.keys[~outside]) if frame.height else None
+
+    def _with_held(self, feed: str, frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+        """The rows of a batch, and before them the row held for its time, if that is confirmed by the first of them."""
+        firsts = [event_times(kind, f.head(1).drop_nulls())[:1] for kind, f in frames.items() if f.height]
+        first = min((int(times[0]) for times in firsts if len(times)), default=None)
+        if first is None:
+            return frames
+        held = self._leaps.held.pop(feed)
+        if self._leaps.agree(held.time, first):
+            self._watermarks[feed] = max(self._watermarks.get(feed, held.time), held.time)
+            return frames | {held.kind: pl.concat([held.row, frames[held.kind]])}
+        self.rejects.add(feed, Cause.FUTURE, held.kind, held.row)
+        return frames
+
+    def _not_leaping(
+        self, feed: str, kind: str, frame: pl.DataFrame, times: npt.NDArray[np.int64]
+    ) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
+        """The rows that are not far ahead of what came before them, or are followed there."""
+        reached = self._watermarks.get(feed) or max(self._watermarks.values(), default=None)
+        floor = int(times[0]) if reached is None else reached
+        if not len(times) or int(times.max()) <= self._leaps.horizon(floor):
+            return frame, times
+        refused, waits = self._leaps.split(times, floor)
+        if waits:
+            self._leaps.held[feed] = Held(kind, frame[-1], int(times[-1]))
+        if not refused.any():
+            return frame, times
+        verdict = refused * np.uint8(number(Cause.FUTURE))
+        if waits:
+            verdict[-1] = 0
+        kept = self._drop(feed, kind, frame[:-1] if waits else frame, verdict[:-1] if waits else verdict)
+        return kept, times[~refused]
 
     def _timely(self, feed: str, kind: str, frame: pl.DataFrame, now: int | None, floor: int | None) -> _Timely | None:
         """The rows near enough to the present, moving the watermark; `floor` is where it stood before the batch."""
         settings = self._settings
         frame = self._within_calendar(feed, kind, frame)
         times = event_times(kind, frame)
-        if now is not None and len(times) and int(times.max()) > now + settings.future_ns:
+        if now is None and len(times):
+            frame, times = self._not_leaping(feed, kind, frame, times)
+        elif now is not None and len(times) and int(times.max()) > now + settings.future_ns:
             early = times > now + settings.future_ns
             frame = self._drop(feed, kind, frame, early * np.uint8(number(Cause.FUTURE)))
             times = times[~early]

@@ -20,6 +20,9 @@ Verdict = npt.NDArray[np.uint8]
 WIDEST: Final = 10.0
 """Ask over bid beyond which a quote is a placeholder that a market maker leaves, not a price."""
 
+LARGEST: Final = 1e12
+"""Shares, or units, beyond which a size or volume is absurd: of no share are there so many."""
+
 _NUMBERS: Final = {cause: n for n, cause in enumerate(Cause, start=1)}
 
 
@@ -59,12 +62,13 @@ def _quotes(frame: pl.DataFrame) -> Verdict | None:
 
 def _trades(frame: pl.DataFrame) -> Verdict | None:
     price, size = _numbers(frame, "price"), _numbers(frame, "size")
-    bad_size = (size < 0) | (size == np.inf)
+    bad_size = (size < 0) | (size > LARGEST)
     if ((price > 0) & (price < np.inf) & ~bad_size).all():
         return None
     return _verdict(
         len(price),
         {
+            Cause.ABSURD_SIZE: size > LARGEST,
             Cause.NON_POSITIVE: (price <= 0) | (size < 0),
             Cause.NON_FINITE: ~np.isfinite(price) | np.isinf(size),
         },
@@ -78,12 +82,23 @@ def _bars(frame: pl.DataFrame) -> Verdict | None:
     verdict = _verdict(
         len(volume),
         {
+            Cause.ABSURD_SIZE: volume > LARGEST,
             Cause.CROSSED: prices[1] < prices[2],
             Cause.NON_POSITIVE: (prices <= 0).any(axis=0) | (volume < 0) | (length <= 0),
             Cause.NON_FINITE: ~np.isfinite(prices).all(axis=0) | np.isinf(volume),
         },
     )
     return verdict if verdict.any() else None
+
+
+def _corrections(frame: pl.DataFrame) -> Verdict | None:
+    price = _numbers(frame, "price")
+    good = (price > 0) & (price < np.inf)
+    return None if good.all() else _verdict(len(price), {Cause.NON_FINITE: ~good})
+
+
+def _sound(_: pl.DataFrame) -> None:
+    """Whatever the values are, they say something: a band that is none lifts it, an unknown status is passed over."""
 
 
 def _series(frame: pl.DataFrame) -> Verdict | None:
@@ -95,6 +110,9 @@ _SCREENS: Final[dict[str, Callable[[pl.DataFrame], Verdict | None]]] = {
     "quotes": _quotes,
     "trades": _trades,
     "bars": _bars,
+    "statuses": _sound,
+    "bands": _sound,
+    "corrections": _corrections,
     "series": _series,
 }
 

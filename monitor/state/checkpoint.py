@@ -31,6 +31,9 @@ VERSION: Final = 1
 _DTYPES: Final = {np.dtype(np.int64): pl.Int64(), np.dtype(np.float64): pl.Float64(), np.dtype(np.bool_): pl.Boolean()}
 _COLUMNS: Final = Columns()
 
+_ADDED: Final = ("bar_start", "bar_volume", "halted_since")
+"""Columns of instruments that the first checkpoints did not have."""
+
 _CELLS: Final = pl.Schema({"end": pl.Int64(), "symbol": pl.String(), "price": pl.Float64(), "age_ms": pl.UInt32()})
 
 CHECKPOINT: Final[Mapping[str, pl.Schema]] = {
@@ -172,7 +175,7 @@ def _completed(frames: Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]
         return frames
     own = frames["instruments"]
     defaults = pl.DataFrame({name: getattr(_COLUMNS, name)[:1] for name in Columns.names()})
-    lacking = [pl.lit(defaults[name][0], defaults.schema[name]).alias(name) for name in ("bar_start", "bar_volume")]
+    lacking = [pl.lit(defaults[name][0], defaults.schema[name]).alias(name) for name in _ADDED]
     lacking = [expression for expression in lacking if expression.meta.output_name() not in own.columns]
     whole = own.with_columns(lacking).select(CHECKPOINT["instruments"].names()) if lacking else own
     return {name: pl.DataFrame(schema=CHECKPOINT[name]) for name in ("volumes", "series")} | {

@@ -49,6 +49,7 @@ _NOTHING_KNOWN: Final[dict[str, float | int | bool]] = {
     "price_ts_before": 0,
     "first_session": -1,
     "first_close": np.nan,
+    "halted_since": 0,
 }
 
 
@@ -62,7 +63,8 @@ class Columns:
     session_high session_low`: regular trading of the session so far. `session_volume`: of all its minutes that ended,
     before the open too, as its close is. `minute_*`: the minute in progress; `printed` says that the price was set in
     it, and `last_ts_before price_ts_before` are `last_ts` and `price_ts` as it began. `bar_start bar_volume`: the last
-    bar, and its volume as counted. `first_session first_close`: the oldest session close ever stored.
+    bar, and its volume as counted. `first_session first_close`: the oldest session close ever stored. `halted_since`:
+    when trading was halted, 0 where it is not.
     """
 
     quote_ts: Ints
@@ -91,6 +93,7 @@ class Columns:
     price_ts_before: Ints
     first_session: Ints
     first_close: Floats
+    halted_since: Ints
 
     def __init__(self) -> None:
         self.width = FIRST_WIDTH

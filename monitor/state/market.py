@@ -25,7 +25,9 @@ from monitor.state.bars import BarLog, SessionHistory, session_history
 from monitor.state.checkpoint import checkpoint_frames, quotes_frame, restore
 from monitor.state.columns import FIRST_WIDTH, Codes, Columns
 from monitor.state.external import ExternalSeries
+from monitor.state.halts import resume, take_statuses
 from monitor.state.intake import Intake, PriceSource
+from monitor.state.revisions import take_corrections
 from monitor.state.ring import PriceRing
 from monitor.state.rows import Rows, cut, numbers, times
 from monitor.state.sessions import SessionPrices
@@ -54,6 +56,14 @@ class MarketData(Protocol):
     @property
     def bars(self) -> pl.DataFrame:
         """``ts, end, symbol, open, high, low, close, volume``; ``[ts, end)``."""
+
+    @property
+    def statuses(self) -> pl.DataFrame:
+        """``ts, symbol, code``: ``halt``, or something else, which ends one."""
+
+    @property
+    def corrections(self) -> pl.DataFrame:
+        """``ts, symbol, price, new_price``: prints that are replaced, or were none where the new price is unknown."""
 
     @property
     def series(self) -> pl.DataFrame:
@@ -158,6 +168,13 @@ class MarketState:
             self.external.take(batch.series, self.now)
         newest_row = max((int(rows.ts.max()) for rows in (trades, bars, quotes) if len(rows)), default=0)
         self.advance(max(now_ns, newest_row))
+        if batch.statuses.height:
+            take_statuses(self.columns, self.codes(batch.statuses["symbol"]), batch.statuses)
+        elif len(trades) or len(bars):
+            resume(self.columns)
+        if batch.corrections.height and take_corrections(self, batch.corrections):
+            self.history_revision += 1
+            self.forget_cached()
 
     def advance(self, now_ns: int) -> None:
         """Let time pass: close what ended before `now_ns`. Time never goes back."""

@@ -175,22 +175,22 @@ class LiveView(_View):
         super().__init__(state, selection, state.now, state.session)
 
     def prices(self) -> Floats:
-        """Current prices; NaN where there is none or it is stale."""
+        """Current prices; NaN where there is none, it is stale, or trading is halted."""
         c, index = self._state.columns, self._selection.index
-        fresh = self._now - c.price_ts[index] < _stale_from(self._state)
+        fresh = (self._now - c.price_ts[index] < _stale_from(self._state)) & (c.halted_since[index] == 0)
         return np.where(fresh, c.price[index], np.nan)
 
     def bids(self) -> Floats:
-        """Bid of the last quote; NaN where there is none or it is stale."""
+        """Bid of the last quote; NaN where there is none, it is stale, or trading is halted."""
         return self._quoted(self._state.columns.bid)
 
     def asks(self) -> Floats:
-        """Ask of the last quote; NaN where there is none or it is stale."""
+        """Ask of the last quote; NaN where there is none, it is stale, or trading is halted."""
         return self._quoted(self._state.columns.ask)
 
     def _quoted(self, column: Floats) -> Floats:
-        index = self._selection.index
-        fresh = self._now - self._state.columns.quote_ts[index] < _stale_from(self._state)
+        c, index = self._state.columns, self._selection.index
+        fresh = (self._now - c.quote_ts[index] < _stale_from(self._state)) & (c.halted_since[index] == 0)
         return np.where(fresh, column[index], np.nan)
 
     def ages(self) -> Floats:

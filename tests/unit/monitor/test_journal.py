@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.batch import BARS, QUOTES, SCHEMAS, SERIES, TIME, TRADES
+from connectors.batch import BARS, CORRECTIONS, QUOTES, SCHEMAS, SERIES, STATUSES, TIME, TRADES
 from monitor import journal
 from monitor.ingest import CleanBatch
 from monitor.journal import JournalFormatError
@@ -122,5 +122,7 @@ def test_the_schemas_of_all_kinds_are_known():
         "quotes": QUOTES,
         "trades": TRADES,
         "bars": BARS,
+        "statuses": STATUSES,
+        "corrections": CORRECTIONS,
         "series": SERIES,
     }

@@ -1,0 +1,110 @@
+"""Jumps that look like a split: held for one, an instrument has no price until somebody says what it was.
+
+A jump is suspected if it happened while nothing traded (a night), fits a ratio at which companies split, and most
+other instruments did not jump along. All that comes of the instrument is then refused, until
+
+- its price is back where it was: the jump was an error;
+- :meth:`SplitWatch.tell` says that there was a split (or, by the ratio 1:1, none);
+- half of all instruments have jumped the same way: then it was the market.
+
+A split that is known before its day is never suspected: prices from before it are brought to the new level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+GAP_NS: Final = 4 * 3600 * 1_000_000_000
+"""Without a price for this long, a night has passed: extended hours are 8 hours apart."""
+
+JUMP: Final = 1.3
+"""The factor from which on a jump may be a split: half of the way, and less, to the smallest that is common, 3:2."""
+
+_RATIOS: Final = (
+    *((n, 1) for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)),
+    (3, 2),
+)
+"""New shares for old ones; reverse splits are the same the other way round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A jump that may be a split: `new` shares for `old` ones. Prices before and after it, and its time, UTC ns."""
+
+    new: int
+    old: int
+    before: float
+    after: float
+    at: int
+
+
+def fitting_ratio(before: float, after: float) -> tuple[int, int] | None:
+    """The ratio (new, old) at which a jump looks like a split, None where it does not.
+
+    What an ordinary night's move may add to it is small beside a large ratio: 4 % up to 2:1, 8 % up to 4:1, 15 % above.
+    """
+    jump = before / after
+    shrunk = jump < 1
+    factor = 1 / jump if shrunk else jump
+    new, old = min(_RATIOS, key=lambda ratio: abs(math.log(factor * ratio[1] / ratio[0])))
+    ratio = new / old
+    tolerance = 0.04 if ratio <= 2 else 0.08 if ratio <= 4 else 0.15  # noqa: PLR2004 - as the docstring says
+    if abs(math.log(factor / ratio)) > tolerance:
+        return None
+    return (old, new) if shrunk else (new, old)
+
+
+class SplitWatch:
+    """What is suspected, and which splits are known; instruments by code."""
+
+    def __init__(self) -> None:
+        self.suspected: dict[int, Suspicion] = {}
+        self._known: dict[int, list[tuple[int, float]]] = {}
+        self._jumps: dict[int, tuple[int, bool]] = {}  # by instrument: when, and whether upwards
+
+    def tell(self, code: int, actions: Sequence[tuple[int, float]]) -> None:
+        """All that is known of an instrument: (when, UTC ns; factor on the prices before it), factor 1 for no split."""
+        self._known[code] = sorted(actions)
+        suspicion = self.suspected.get(code)
+        if suspicion and any(abs(at - suspicion.at) < 2 * 86_400 * 10**9 for at, _ in actions):
+            del self.suspected[code]
+
+    def level(self, code: int, price: float, then: int, now: int) -> float:
+        """A price of `then` at the level of `now`: known splits in between are taken out."""
+        for at, factor in self._known.get(code, ()):
+            if then < at <= now:
+                price *= factor
+        return price
+
+    def refuses(self, code: int, price: float, before: float, then: int, now: int, instruments: int) -> bool:
+        """Whether a price is not to be seen: it jumped since `before`, its instrument's last good price of `then`.
+
+        `before` is NaN where there was none; `instruments`: how many have a price.
+        """
+        suspicion = self.suspected.get(code)
+        if suspicion:
+            middle = math.sqrt(suspicion.before * suspicion.after)
+            if (price > middle) == (suspicion.before > middle):
+                del self.suspected[code]
+                return False
+            return True
+        if not before > 0 or now - then <= GAP_NS or (before <= price * JUMP and price <= before * JUMP):
+            return False
+        self._jumps[code] = now, price > before
+        if self._market_moved(now, instruments, up=price > before):
+            self.suspected.clear()
+            return False
+        if any(then < at <= now for at, _ in self._known.get(code, ())):
+            return False
+        if ratio := fitting_ratio(before, price):
+            self.suspected[code] = Suspicion(*ratio, before, price, now)
+            return True
+        return False
+
+    def _market_moved(self, now: int, instruments: int, *, up: bool) -> bool:
+        self._jumps = {code: jump for code, jump in self._jumps.items() if now - jump[0] < GAP_NS}
+        alike = sum(upwards == up for _, upwards in self._jumps.values())
+        return alike >= 3 and 2 * alike > instruments  # noqa: PLR2004 - one or two are no market

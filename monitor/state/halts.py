@@ -1,0 +1,32 @@
+"""Halts: an instrument that may not trade has no price, whatever its last one was."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from monitor.state.columns import Codes, Columns
+from monitor.state.rows import times
+
+HALT = "halt"
+"""The code of a status that stops trading; any other lets it go on."""
+
+
+def take_statuses(columns: Columns, codes: Codes, statuses: pl.DataFrame) -> None:
+    """Take in statuses, in the order they came, after the trades they came with."""
+    since, at = columns.halted_since, times(statuses["ts"]).tolist()
+    for code, ns, meaning in zip(codes.tolist(), at, statuses["code"].to_list(), strict=True):
+        if meaning == HALT:
+            since[code] = max(since[code], ns)
+        elif ns >= since[code]:
+            since[code] = 0
+    resume(columns)
+
+
+def resume(columns: Columns) -> None:
+    """Who traded after the halt trades again, whether or not a resumption was announced."""
+    halted = np.flatnonzero(columns.halted_since)
+    if len(halted):
+        since = columns.halted_since[halted]
+        traded = (columns.trade_ts[halted] > since) | (columns.bar_start[halted] >= since)
+        columns.halted_since[halted[traded]] = 0
