@@ -63,6 +63,7 @@ async def test_a_monitor_without_data_answers_everything_with_what_it_knows(clie
         "expr": "excess(IWM, SPY, 1d)",
         "labels": {"theme": "size"},
         "group": "size",
+        "suspended": None,
     }
 
 
