@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
@@ -111,6 +111,8 @@ class Access:
         needs = needed(self._routes, connection)
         who, refusal = self._identify(headers, address)
         caller = introduce(connection, who)
+        if self._guard.web.path and scope["path"] == self._guard.web.path:
+            refusal = RedirectResponse(self._guard.web.path + "/")  # what the page refers to is relative to it
         refusal = self._misdirected(headers) or refusal or self._refusal(connection, headers, who, needs)
         exchange = _Exchange(receive, send, needs, secure=scheme == "https", head=head, lasts=self._lasts(who))
         try:

@@ -48,7 +48,8 @@ class _Protocol(H11Protocol):
         self._expect()
 
     def data_received(self, data: bytes) -> None:
-        if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+        idle = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr] # None at first
+        if self._deadline is None and idle:
             self._expect()
         super().data_received(data)
 

@@ -1,6 +1,6 @@
 // The desk's view: draws what the event stream sends, and asks the API for the rest.
 
-import { ask, eventsOf, get } from "./api.js";
+import { ask, eventsOf, get, may, startSession } from "./api.js";
 import { FEED_MARKS, MARKS, RANK, clock, compared, counted, named, setZone, shown, signed, span, when } from "./words.js";
 
 const SHOWN = 60; // transitions kept on the page
@@ -327,6 +327,14 @@ function makeRule(r) {
     el("dl", {}, ...rows.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)])));
 }
 
+async function lookAtAudit() {
+  if (document.hidden || !(await may("admin"))) return;
+  const entries = await get("/api/v1/audit?limit=10");
+  at("audit-section").hidden = entries.length === 0;
+  list(at("audit"), entries, (e) => JSON.stringify(e), (e) => el("li", {},
+    `${e.what} ${e.target}: ${e.result}`, el("span", { class: "below" }, `${when(e.at, null)} · ${e.who}, ${e.address}`)));
+}
+
 // An episode
 
 async function showEpisode(id) {
@@ -379,8 +387,9 @@ function table(heads, rows) {
 
 // --- start ----------------------------------------------------------------------------------------------------------
 
-at("token").addEventListener("cancel", (event) => event.preventDefault());
+startSession();
 at("episode").addEventListener("click", (event) => event.target === at("episode") && at("episode").close());
 setInterval(drawLine, 1000);
 setInterval(lookAtRulesSoon, RULES_EVERY);
+setInterval(() => lookAtAudit().catch((error) => console.info("audit:", error.message)), RULES_EVERY);
 listen();
