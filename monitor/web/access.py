@@ -107,7 +107,7 @@ class Access:
         connection: Connection = {**scope, "method": "GET"} if head else dict(scope)
         headers = Headers(scope=scope)
         address, scheme = origin_of(connection, self._guard.proxies)
-        connection["scheme"] = scheme
+        connection["scheme"], connection["root_path"] = scheme, self._guard.web.path
         needs = needed(self._routes, connection)
         who, refusal = self._identify(headers, address)
         caller = introduce(connection, who)
@@ -227,12 +227,12 @@ class _Exchange:
             async with asyncio.timeout_at(self._started_at + BODY_TIME):
                 message = await self._receive()
         except TimeoutError:
-            raise HTTPException(408, f"the body was not here within {BODY_TIME:g} s", {"Connection": "close"}) from None
+            raise HTTPException(408, f"the body was not here within {BODY_TIME:g} s") from None
         if message["type"] == "http.request":
             self._bytes += len(message.get("body", b""))
             self._complete = not message.get("more_body", False)
             if self._bytes > self._most:
-                raise HTTPException(413, _too_large_text(self._most), {"Connection": "close"})
+                raise HTTPException(413, _too_large_text(self._most))
         else:
             self._complete = True
         return message
@@ -262,7 +262,7 @@ def _later(seconds: float, why: str) -> Response:
 
 
 def _too_large(most: int) -> Response:
-    return problem(413, _too_large_text(most), {"Connection": "close"})
+    return problem(413, _too_large_text(most))
 
 
 def _too_large_text(most: int) -> str:

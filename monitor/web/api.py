@@ -80,7 +80,6 @@ def create_app(daemon: Daemon, web: WebSettings) -> FastAPI:
         dependencies=described
         if guard.keyring
         else [],  # only described there: Access is what checks, unknown paths too
-        root_path=web.path,
         responses={code: {"model": answers.Problem, "description": text} for code, text in _PROBLEMS.items()},
     )
     app.add_middleware(Access, guard=guard, routes=app.router.routes)
