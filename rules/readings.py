@@ -17,6 +17,14 @@ Answers = Mapping[Reading, Floats]
 """``(instruments,)`` for one moment, ``(instruments, moments)`` for many; external series have no instruments."""
 
 
+class Lasting(View):
+    """A view that says the same for ever, and is one of many of the same tables."""
+
+    def together(self, views: Sequence[Lasting], reading: Reading) -> Floats:
+        """The answers of `views`, all of this view's tables, ``(instruments, views)``."""
+        raise NotImplementedError
+
+
 def read(view: View, reading: Reading) -> Floats:  # noqa: PLR0911 - one a field
     """A view's answer, of all instruments (or external series)."""
     window: Window = reading.window  # type: ignore[assignment]
@@ -72,6 +80,15 @@ def answers(view: View, readings: Sequence[Reading]) -> dict[Reading, Floats]:
     return {reading: read(view, reading) for reading in readings}
 
 
-def stacked(moments: Sequence[Answers], readings: Sequence[Reading]) -> Answers:
+def stacked(moments: Sequence[Answers | Lasting], readings: Sequence[Reading]) -> Answers:
     """The answers of many moments, one a column."""
-    return {reading: np.array([answers[reading] for answers in moments]).T for reading in readings}
+    lasting = [moment for moment in moments if isinstance(moment, Lasting)]
+    if lasting and len(lasting) == len(moments):
+        return {reading: lasting[0].together(lasting, reading) for reading in readings}
+    said = [answered(moment, readings) for moment in moments]
+    return {reading: np.array([answers[reading] for answers in said]).T for reading in readings}
+
+
+def answered(moment: Answers | Lasting, readings: Sequence[Reading]) -> Answers:
+    """The answers of one moment."""
+    return answers(moment, readings) if isinstance(moment, Lasting) else moment

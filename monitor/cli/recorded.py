@@ -64,20 +64,21 @@ class Recorded:
         import polars as pl
 
         from monitor.backtest import Recording
-        from monitor.data_files import batches
+        from monitor.data_files import batches, session_bars
 
         wanted = pl.col("symbol").is_in(sorted(instruments)) if instruments else pl.lit(True)
         files = [replace(f, frame=frame) for f in self.played if (frame := f.frame.filter(wanted)).height]
         self._warn_of_missing(instruments, files, series)
-        history, start = self.closes.filter(wanted), None
+        history, start, closes = self.closes.filter(wanted), None, None
         if files and all(f.sessions for f in files):
             start = first
             session = self.calendar.date(self.calendar.session_at(first)) if first else None
             earlier = [f.frame.filter(pl.col("ts") < session).select(history.columns) for f in files if session]
             history = pl.concat([history, *earlier])
+            closes = session_bars(files, self.calendar, start, last)
         played = (batch for _, batch in batches(files, self.calendar, start, last))
         moments = () if self.played else tuple(self.series["ts"].unique().sort().to_physical().to_list())
-        return Recording(played, self.tempo.stale_after_ns, history, self.series, moments)
+        return Recording(played, self.tempo.stale_after_ns, history, self.series, moments, closes)
 
     def span(self) -> tuple[int, int]:
         """Event time of the first and last row that is played, UTC nanoseconds."""
