@@ -55,10 +55,6 @@ class BarFilter:
         new = np.isnan(self._known["price"][codes])
         self._known["price"][codes[new]], self._known["newest"][codes[new]] = prices[new], times[new]
 
-    def relevel(self, code: int, factor: float) -> None:
-        """Prices before now are at another level than those to come: multiply what is known."""
-        self._known["price"][code] *= factor
-
     def _one_by_one(
         self,
         code: int,

@@ -29,7 +29,7 @@ CODES: Final = {
     "resumed": RESUME,
     "trading": RESUME,
 }
-"""Codes of a status, as vendors hand them on, that stop or start trading. Others say nothing of whether there is any."""
+"""Codes of a status, as vendors hand them on, that stop or start trading; of others neither follows."""
 
 
 def trading_statuses(statuses: pl.DataFrame) -> pl.DataFrame:

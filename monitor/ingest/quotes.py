@@ -93,12 +93,6 @@ class QuoteFilter:
         new = np.isnan(self._known["mid"][codes])
         self._known["mid"][codes[new]], self._known["ts"][codes[new]] = mids[new], times[new]
 
-    def relevel(self, code: int, factor: float) -> None:
-        """Prices before now are at another level than those to come: multiply what is known."""
-        for name in ("mid", "bid", "ask"):
-            self._known[name][code] *= factor
-        self._refused.pop(code, None)
-
     def learn(self, quotes: QuoteColumns) -> None:
         """Take quotes as true."""
         self._known.cover(quotes.codes)

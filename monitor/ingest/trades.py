@@ -177,11 +177,6 @@ class TradeFilter:
         self._known["price"][codes[new]] = prices[new]
         self._known["newest"][codes[new]] = np.maximum(self._known["newest"][codes[new]], times[new])
 
-    def relevel(self, code: int, factor: float) -> None:
-        """Prices before now are at another level than those to come: multiply what is known."""
-        self._known["price"][code] *= factor
-        self._held.pop(code, None)
-
     def _repeats(
         self,
         trades: TradeColumns,

@@ -37,9 +37,9 @@ class TruthSettings:
 
     `lateness_ns`: how far behind its feed's watermark a row may be. `future_ns`: how far ahead of the wall clock.
     `trade_jump`, `quote_jump`: the factor between prices that one print, or one quote, is not believed for by itself,
-    until the instrument's usual moves say less; both above 1. `recent_trades`: how many trades of the lateness window are remembered at most, 16 bytes each, to know
-    one that is sent again. `earliest_ns`, `latest_ns`: the calendar's ends, outside of which no time is believed.
-    `closes`: of its sessions, UTC ns, for data whose time is their own.
+    until the instrument's usual moves say less; both above 1. `recent_trades`: how many trades of the lateness window
+    are remembered at most, 16 bytes each, to know one that is sent again. `earliest_ns`, `latest_ns`: the calendar's
+    ends, outside of which no time is believed. `closes`: of its sessions, UTC ns, for data whose time is their own.
     """
 
     lateness_ns: int = 30 * _SECOND

@@ -18,6 +18,7 @@ from connectors.batch import SERIES
 from monitor.calendar import MINUTE
 from monitor.state.bars import session_history
 from monitor.state.columns import Codes, Columns, Floats, Ints
+from monitor.state.rebase import APPLIED
 from monitor.state.ring import Ages, PriceRing, older
 from monitor.state.rows import times
 from monitor.state.symbols import SymbolIndex
@@ -57,11 +58,13 @@ CHECKPOINT: Final[Mapping[str, pl.Schema]] = {
     "seconds": _CELLS,
     "volumes": pl.Schema({"symbol": pl.String(), "since": pl.Int64()}),
     "series": SERIES,
+    "actions": APPLIED,
 }
 """Frames of a checkpoint. `state` is one row. `minutes` is the oldest stored minute, `seconds` what changed in every
 stored second; a row without a symbol only says that there was such a step. `volumes`: when each instrument whose
-volumes by the minute are kept first had one. `series`: what came of external series with the data. Times are UTC
-nanoseconds. A checkpoint of an earlier version may lack columns of `instruments`, and the last two."""
+volumes by the minute are kept first had one. `series`: what came of external series with the data. `actions`: corporate
+actions that the prices are adjusted for. Times are UTC nanoseconds. A checkpoint of an earlier version may lack columns
+of `instruments`, and the last three."""
 
 MINUTE_COLUMNS: Final = ("ts", "symbol", "close", "age_ms")
 SESSION_COLUMNS: Final = ("ts", "symbol", "open", "close")
@@ -119,6 +122,7 @@ def checkpoint_frames(state: MarketState) -> dict[str, pl.DataFrame]:
         "seconds": _cells(state.seconds, len(state.seconds), symbols) if state.seconds else pl.DataFrame(schema=_CELLS),
         "volumes": _first_volumes(state.volumes, symbols),
         "series": state.external.live_rows(),
+        "actions": state.actions.frame(),
     }
 
 
@@ -145,6 +149,8 @@ def restore(
     frames = _completed(frames)
     row = _check(frames)
     state.session = row.get("session", -1)
+    if row:
+        state.actions.applied = dict(frames["actions"].rows())
     for frame in session_bars:
         if frame.height:
             state.include_sessions(session_history(frame, state.calendar))
@@ -167,6 +173,7 @@ def restore(
     if state.seconds is not None:
         _restore_seconds(state, state.seconds, frames["seconds"])
     state.external.take(frames["series"], 0)
+    state.actions.apply_due(state.now)
 
 
 def _completed(frames: Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
@@ -178,7 +185,7 @@ def _completed(frames: Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]
     lacking = [pl.lit(defaults[name][0], defaults.schema[name]).alias(name) for name in _ADDED]
     lacking = [expression for expression in lacking if expression.meta.output_name() not in own.columns]
     whole = own.with_columns(lacking).select(CHECKPOINT["instruments"].names()) if lacking else own
-    return {name: pl.DataFrame(schema=CHECKPOINT[name]) for name in ("volumes", "series")} | {
+    return {name: pl.DataFrame(schema=CHECKPOINT[name]) for name in ("volumes", "series", "actions")} | {
         **frames,
         "instruments": whole,
     }
@@ -261,7 +268,8 @@ def _first_volumes(volumes: MinuteVolumes | None, symbols: pl.Series) -> pl.Data
 def _volumes_of(state: MarketState, frame: pl.DataFrame, bars: _MinuteBars) -> Bars:
     """Volumes of the closed minutes."""
     closed = bars.ends < state.minute_end
-    return bars.ends[closed], bars.codes[closed], frame["volume"].to_numpy()[closed]
+    _, factors = state.actions.level_times(bars.ends, bars.codes)
+    return bars.ends[closed], bars.codes[closed], (frame["volume"].to_numpy() * factors)[closed]
 
 
 def _restore_minutes(
@@ -312,12 +320,9 @@ class _MinuteBars:
 
     @staticmethod
     def of(state: MarketState, frame: pl.DataFrame) -> _MinuteBars:
-        return _MinuteBars(
-            times(frame["ts"]) + MINUTE,
-            state.codes(frame["symbol"]),
-            frame["close"].to_numpy(),
-            frame["age_ms"].to_numpy(),
-        )
+        ends, codes = times(frame["ts"]) + MINUTE, state.codes(frame["symbol"])
+        prices, _ = state.actions.level_times(ends, codes)
+        return _MinuteBars(ends, codes, frame["close"].to_numpy() * prices, frame["age_ms"].to_numpy())
 
     def pick(self, where: npt.NDArray[np.bool_]) -> _MinuteBars:
         if where.all():

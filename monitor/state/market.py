@@ -27,6 +27,7 @@ from monitor.state.columns import FIRST_WIDTH, Codes, Columns
 from monitor.state.external import ExternalSeries
 from monitor.state.halts import resume, take_statuses
 from monitor.state.intake import Intake, PriceSource
+from monitor.state.rebase import CorporateActions
 from monitor.state.revisions import take_corrections
 from monitor.state.ring import PriceRing
 from monitor.state.rows import Rows, cut, numbers, times
@@ -105,6 +106,7 @@ class MarketState:
         self.seconds: PriceRing | None = None
         self.volumes: MinuteVolumes | None = None
         self.external = ExternalSeries()
+        self.actions = CorporateActions(self)
         self.bars = BarLog(calendar) if record_bars else None
         self.open_end = 0
         self.minute_end = 0
@@ -206,13 +208,15 @@ class MarketState:
         self.history_revision += 1
 
     def include_sessions(self, history: SessionHistory) -> None:
-        """Store closes and opens that are within what is kept."""
+        """Store closes and opens, as traded, that are within what is kept."""
         codes = self.codes(history.symbols)
         kept = history.sessions >= self._oldest_session()
         if not kept.any():
             return
-        sessions, codes, closes = history.sessions[kept], codes[kept], history.closes[kept]
-        self.sessions.put(sessions, codes, closes, history.opens[kept], history.volumes[kept])
+        sessions, codes = history.sessions[kept], codes[kept]
+        prices, volumes = self.actions.level_sessions(sessions, codes)
+        closes = history.closes[kept] * prices
+        self.sessions.put(sessions, codes, closes, history.opens[kept] * prices, history.volumes[kept] * volumes)
         # Newest first, so that of an instrument's rows the oldest is written last and stays.
         order = np.argsort(-sessions, kind="stable")
         sessions, codes, closes = sessions[order], codes[order], closes[order]
@@ -220,6 +224,7 @@ class MarketState:
         older = (c.first_session[codes] < 0) | (sessions <= c.first_session[codes])
         c.first_session[codes[older]] = sessions[older]
         c.first_close[codes[older]] = closes[older]
+        self.actions.take_over()
 
     def codes(self, symbols: pl.Series | tuple[str, ...]) -> Codes:
         """Rows of instruments in the columns; new ones are taken in."""
@@ -275,6 +280,8 @@ class MarketState:
             self.sessions.expire(self._oldest_session())
             self.forget_cached()
         self.minute_end = end
+        if end >= self.actions.next_at:
+            self.actions.apply_due(end)
         self.minutes.expire(self.oldest_minute_end())
         self.external.tidy(end - MINUTE)
         if new_session:

@@ -86,6 +86,11 @@ class SessionPrices:
             row = self.volumes[session - self._origin]
             row[codes] = np.where(np.isnan(row[codes]), volumes, row[codes])
 
+    def scale_volumes(self, before: int, code: int, factor: float) -> None:
+        """Multiply an instrument's volumes of the sessions before an ordinal."""
+        if self.volumes is not None:
+            self.volumes[self.first - self._origin : min(before, self.stop) - self._origin, code] *= factor
+
     def expire(self, before: int) -> None:
         """Forget sessions before an ordinal."""
         if before > self.first:

@@ -80,6 +80,12 @@ class MinuteVolumes:
         self._stop += 1
         self.since[(self.since == 0) & ~np.signbit(row)] = end - MINUTE
 
+    def scale(self, upto: int, code: int, factor: float) -> None:
+        """Multiply an instrument's volumes up to a moment between two sessions."""
+        place = int(self.places(np.array([code]))[0])
+        if place >= 0:
+            self._sums[self._first : self._after(upto), place] *= factor
+
     def expire(self, upto: int) -> None:
         """Forget the minutes up to a session's close."""
         self._first = self._after(upto)
