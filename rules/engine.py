@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -104,23 +105,33 @@ class Engine:
         Each view need be good only until the next is taken. Without `evidence` that of the transitions is empty.
         """
         moments: deque[Moment] = deque()
-        for values in self._evaluator.evaluate_many(self._noted(views, moments)):
+        table, awake = self.instances, set(range(len(self.instances.rows)))
+        for values in self._evaluator.evaluate_many(self._noted(views, moments, evidence=evidence)):
             columns = values.reshape(len(values), -1)
-            found = verdicts(self.instances, columns)
-            for column in range(columns.shape[1]):
-                step, _ = self._judged(moments.popleft(), columns[:, column], found[:, column], evidence=evidence)
+            found = verdicts(table, columns)
+            for column, turned in enumerate(_turned(table.verdict, found)):
+                step, _ = self._judged(
+                    moments.popleft(), columns[:, column], found[:, column], evidence=evidence, awake=awake | turned
+                )
+                awake = step.restless(awake | turned)
                 yield from step.transitions
 
-    def _noted(self, views: Iterable[View], moments: deque[Moment]) -> Iterator[View]:
+    def _noted(self, views: Iterable[View], moments: deque[Moment], *, evidence: bool) -> Iterator[View]:
         latest = self._now
         for view in views:
             if view.now >= latest:
                 latest = view.now
-                moments.append(Moment.of(view))
+                moments.append(Moment.of(view) if evidence else Moment.bare(view))
                 yield view
 
     def _judged(
-        self, moment: Moment, values: Floats, verdict: npt.NDArray[np.int8], *, evidence: bool = True
+        self,
+        moment: Moment,
+        values: Floats,
+        verdict: npt.NDArray[np.int8],
+        *,
+        evidence: bool = True,
+        awake: set[int] | None = None,
     ) -> tuple[Judgement, set[int]]:
         """The judgement of one moment, and the instances whose timers a gap before it stopped."""
         if self.observer is not None:
@@ -132,7 +143,7 @@ class Engine:
         step = Judgement(table, self._calendar, self._witness, moment, values, clock, evidence=evidence)
         if self._now:
             step.closes_since(self._now)
-        step.judge()
+        step.judge(awake)
         self._now = moment.now
         return step, folded
 
@@ -314,3 +325,12 @@ def _logic(ruleset: RuleSet) -> dict[str, str]:
     """Fingerprints of what every rule computes, by name."""
     records = {record.name: fingerprint(record.value.expr) for record in ruleset.records}
     return records | {rule.name: fingerprint(rule.logic) for rule in ruleset.alerts}
+
+
+def _turned(before: npt.NDArray[np.int8], verdict: npt.NDArray[np.int8]) -> list[set[int]]:
+    """The instances whose verdict is another one than the moment before, for each of some moments."""
+    turns = np.diff(verdict, axis=1, prepend=before[:, None]) != 0
+    when, which = np.nonzero(turns.T)
+    bounds = np.searchsorted(when, np.arange(turns.shape[1] + 1)).tolist()
+    instances = which.tolist()
+    return [set(instances[start:end]) for start, end in pairwise(bounds)]

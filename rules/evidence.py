@@ -79,6 +79,11 @@ class Moment:
         """As the view has it."""
         return cls(view.now, view.session, view.prices(), view.price_times())
 
+    @classmethod
+    def bare(cls, view: View) -> Moment:
+        """Without the prices, where nobody asks for evidence."""
+        return cls(view.now, view.session, np.empty(0), np.empty(0, np.int64))
+
 
 @dataclass(frozen=True, slots=True)
 class _Threshold:

@@ -29,6 +29,7 @@ UNKNOWN: Final = 3
 """Verdict: too little is known."""
 
 
+_COUNTING: Final = frozenset({int(Code.PENDING), int(Code.RECOVERING)})
 _NO_EVIDENCE: Final = Evidence()
 
 
@@ -78,6 +79,8 @@ class Judgement:
 
     def closes_since(self, before: int) -> None:
         """Do what `on_close` says, for the markets that closed after the evaluation at event time `before`."""
+        if not self._table.minds_close.any():
+            return
         for code, hours in enumerate(HOURS):
             close = self._calendar.close_after(before, hours)
             if close is None or close >= self._moment.now:
@@ -105,13 +108,34 @@ class Judgement:
 
     # --- verdicts -----------------------------------------------------------------------------------------------------
 
-    def judge(self) -> None:
-        """Apply the verdicts to every instance whose market is open."""
+    def judge(self, awake: set[int] | None = None) -> None:
+        """Apply the verdicts to every instance whose market is open.
+
+        `awake`: those that may have anything to do; without it all are looked at.
+        """
         table = self._table
-        is_open = np.array([self._calendar.is_open(self._moment.now, h) for h in HOURS])[table.hours]
-        for i in np.flatnonzero(self._moving() & is_open).tolist():
+        is_open = [self._calendar.is_open(self._moment.now, h) for h in HOURS]
+        if awake is None:
+            due = np.flatnonzero(self._moving() & np.array(is_open)[table.hours]).tolist()
+        else:
+            due = sorted(awake | self.changed)
+            if not all(is_open):
+                due = [i for i in due if is_open[table.hours[i]]]
+        for i in due:
             if not (table.minds_unknown[i] and self._unknown(i)):
                 _HANDLERS[Code(table.state[i])](self, i, int(table.verdict[i]))
+
+    def restless(self, looked_at: set[int]) -> set[int]:
+        """Of instances that were looked at, those that have something to do even if their verdict stays as it is."""
+        table = self._table
+        waits = [not self._calendar.is_open(self._moment.now, h) for h in HOURS]
+        return {
+            i
+            for i in looked_at | self.changed
+            if table.state[i] in _COUNTING
+            or waits[table.hours[i]]
+            or (table.minds_unknown[i] and (table.verdict[i] == UNKNOWN or table.unknown.since[i] != 0))
+        }
 
     def _moving(self) -> npt.NDArray[np.bool_]:
         """Which instances have anything to do: most evaluations, none."""
