@@ -1,24 +1,21 @@
 """The configuration: what can be set, where it comes from, and what is wrong with it."""
 
 from monitor.settings.alerting import InhibitSettings, ReceiverSettings, RootRouteSettings, RouteSettings, TimeSettings
-from monitor.settings.load import LoadedSettings, config_schema, is_config, load_settings
-from monitor.settings.model import (
+from monitor.settings.feeds import (
     AlpacaFeed,
     BinanceFeed,
     CoinbaseFeed,
     FeedSettings,
-    FileHistory,
     FinnhubFeed,
     KrakenFeed,
-    LogSettings,
     MassiveFeed,
     MqttFeed,
     ReplayFeed,
-    Settings,
     SimulatorFeed,
-    StoreSettings,
     StreamFeed,
 )
+from monitor.settings.load import LoadedSettings, config_schema, is_config, load_settings
+from monitor.settings.model import FileHistory, LogSettings, Settings, StoreSettings
 from monitor.settings.web import TlsSettings, TokenSettings, WebSettings
 
 __all__ = [
