@@ -230,9 +230,14 @@ def _json(answer: object) -> Response:
 # --- errors ----------------------------------------------------------------------------------------------------------
 
 _PROBLEMS: Final = {
+    400: "The body cannot be read.",
     401: "The token is missing or wrong.",
+    403: "The token is not good for that, or another site's page asked.",
     404: "There is no such thing.",
+    408: "The body did not come in time.",
+    413: "The body is too large.",
     422: "A parameter makes no sense.",
+    429: "Too many requests, or wrong tokens: `Retry-After` says when to come back.",
     503: "The store is away, or too many programs listen.",
 }
 
