@@ -8,7 +8,7 @@ each rendering has a budget of steps, and its output is cut off. :func:`check` t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -49,12 +49,15 @@ _FILTERS: Final = (
     "lower",
     "max",
 )
-_FILTERS_TOO: Final = ("min", "round", "string", "title", "trim", "upper")
+_FILTERS_TOO: Final = ("min", "round", "title", "trim", "upper")
 _METHODS: Final = frozenset({"get", "items", "keys", "values"})
 _MAX_SOURCE: Final = 4_000
 _MAX_JOINED: Final = 10_000
 _MAX_STEPS: Final = 20_000
-"""Attribute and item look-ups, operations and filters of one rendering; a sentence needs tens."""
+"""Attribute and item look-ups, operations and turns of loops (by what is in them) of one rendering; a sentence needs
+tens."""
+_EACH: Final = "_each"
+"""The filter that every loop goes through; templates cannot name it, as they are read before it is put in."""
 _ALLOWED: Final = (
     nodes.Template,
     nodes.Output,
@@ -130,8 +133,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().getitem(obj, argument)
 
 
-def _spend() -> None:
-    left = _steps.get(_MAX_STEPS) - 1
+def _spend(steps: int = 1) -> None:
+    left = _steps.get(_MAX_STEPS) - steps
     if left < 0:
         raise TemplateError(f"takes more than {_MAX_STEPS:,} steps to render")
     _steps.set(left)
@@ -188,7 +191,10 @@ def _compiled(text: str) -> jinja2.Template:
         unknown = sorted(meta.find_undeclared_variables(tree).difference(NAMES))
         if unknown:
             raise TemplateError(f"no such name: {', '.join(unknown)}; there are {', '.join(NAMES)}")
-        return environment.from_string(text)
+        for loop in tree.find_all(nodes.For):
+            size = sum(1 for part in (*loop.body, *loop.else_) for _ in (part, *part.find_all(nodes.Node)))
+            loop.iter = nodes.Filter(loop.iter, _EACH, [nodes.Const(size)], [], None, None, lineno=loop.lineno)
+        return environment.from_string(tree)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"line {error.lineno}: {error.message}") from error
     except (
@@ -212,8 +218,8 @@ def _inspect(node: nodes.Node, loops: int) -> None:
     if isinstance(node, nodes.Call) and not (isinstance(node.node, nodes.Getattr) and node.node.attr in _METHODS):
         called = node.node.name if isinstance(node.node, nodes.Name) else "a function"
         raise TemplateError(f"{line}{called}() cannot be called in messages; use filters, such as {{{{ value | bp }}}}")
-    if isinstance(node, nodes.Filter) and node.name not in _environment().filters:
-        known = ", ".join(sorted(_environment().filters))
+    if isinstance(node, nodes.Filter) and (node.name == _EACH or node.name not in _environment().filters):
+        known = ", ".join(sorted(name for name in _environment().filters if name != _EACH))
         raise TemplateError(f"{line}no filter named {node.name}; there are {known}")
     if isinstance(node, nodes.Test) and node.name not in _environment().tests:
         raise TemplateError(f"{line}no test named {node.name}")
@@ -228,8 +234,20 @@ def _environment() -> SandboxedEnvironment:
     standard = {name: environment.filters[name] for name in (*_FILTERS, *_FILTERS_TOO)}
     environment.filters.clear()
     environment.filters.update(standard)
-    environment.filters.update(join=_join, bp=_bp, pct=_pct, px=_px, ago=_ago, local=_local)
+    environment.filters.update({_EACH: _each})
+    environment.filters.update(string=_string, join=_join, bp=_bp, pct=_pct, px=_px, ago=_ago, local=_local)
     return environment
+
+
+def _each(items: Iterable[object], size: int) -> Iterator[object]:
+    """The items of a loop, each paid for by the size of what is done with it."""
+    for item in items:
+        _spend(1 + size)
+        yield item
+
+
+def _string(value: object) -> str:
+    return clipped(str(_defined(value)), _MAX_JOINED)
 
 
 def _join(items: Iterable[object], separator: object = "") -> str:

@@ -129,3 +129,29 @@ def test_no_template_raises_anything_but_its_own_error(text):
         except TemplateError:
             continue
         assert error is None
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "{% for c in evidence | string ~ evidence | string %}{% if WORK %}{% endif %}{% endfor %}",
+        "{% for c in labels.long %}{% if WORK %}{% endif %}{% endfor %}",
+        "{% for c in labels.long %}{% else %}{% endfor %}{% for c in labels.long %}{{ '' }}{% endfor %}",
+    ],
+)
+def test_a_loop_that_shows_nothing_is_too_much_work_all_the_same(work: str):
+    names = {"labels": {"long": "x" * 200_000}, "evidence": {"expressions": ["x" * 500_000]}}
+    started = time.perf_counter()
+    with pytest.raises(TemplateError, match="more than 20,000 steps"):
+        render(work.replace("WORK", " and ".join(["c == c"] * 30)), names)
+    assert time.perf_counter() - started < 2
+
+
+def test_a_loop_still_knows_where_it_is():
+    text = "{% for k, v in labels.items() %}{{ k }}={{ v }}{{ '' if loop.last else ', ' }}{% else %}none{% endfor %}"
+    assert render(text, {"labels": {"a": "1", "b": "2"}}) == "a=1, b=2"
+    assert render(text, {"labels": {}}) == "none"
+
+
+def test_the_mark_of_loops_is_no_filter_of_templates():
+    assert "no filter named _each" in (check("{{ value | _each(0) }}") or "")
