@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from monitor.notify.compose import Notice
@@ -12,6 +13,7 @@ from monitor.notify.message import AlertNotice, Kind, Notification
 from rules.transition import Transition
 
 ALERTNAME: Final = "alertname"
+SUMMARY: Final = "summary"
 _SEVERITIES: Final = {"info": 1, "warning": 2, "critical": 3}
 _FNV_OFFSET: Final = 14_695_981_039_346_656_037
 _FNV_PRIME: Final = 1_099_511_628_211
@@ -33,7 +35,7 @@ class Alert:
 
     `starts_at`, `ends_at` (None while it fires), `updated_at` and `at` (of the last transition) are UTC ns: event time
     for `rules`, the machine's clock for the others. `expires_at`: when an external alert ends unless posted again.
-    `summary` and `annotations` are rendered. `notify` and `repeat`: the rule's own, which override the route's.
+    `summary` (one line) and `annotations` are rendered; those of another's alert are as posted. `notify` and `repeat`: the rule's own, which override the route's.
     """
 
     labels: Mapping[str, str]
@@ -97,7 +99,7 @@ class Alert:
             value_type=self.value_type,
             summary=self.summary,
             labels={name: text for name, text in self.labels.items() if name not in (ALERTNAME, "severity")},
-            annotations=self.annotations,
+            annotations={name: text for name, text in self.annotations.items() if name != SUMMARY},
             evidence=self.evidence,
         )
 
@@ -135,9 +137,10 @@ def of_post(posted: Posted, known: Alert | None, wall: int, lasting: int) -> Ale
     Without an end it expires `lasting` ns from now, unless it is posted again.
     """
     over = posted.ends_at is not None and posted.ends_at <= wall
-    starts_at = known.starts_at if known else (posted.starts_at or posted.ends_at if over else posted.starts_at) or wall
+    given = posted.starts_at or (posted.ends_at if over else None)
+    starts_at = min(known.starts_at, given or known.starts_at) if known else given or wall
     name = posted.labels.get(ALERTNAME, "")
-    summary = posted.annotations.get("summary") or posted.annotations.get("description") or f"{name} was posted"
+    summary = posted.annotations.get(SUMMARY) or posted.annotations.get("description") or f"{name} was posted"
     return Alert(
         labels=dict(posted.labels),
         episode=known.episode if known else f"{name}@{fingerprint(posted.labels)}.{starts_at // 1_000_000}",
@@ -149,7 +152,7 @@ def of_post(posted: Posted, known: Alert | None, wall: int, lasting: int) -> Ale
         source=Source.EXTERNAL,
         reason="posted",
         summary=" ".join(summary.split()),
-        annotations={key: text for key, text in posted.annotations.items() if key != "summary"},
+        annotations=dict(posted.annotations),
         generator_url=posted.generator_url,
     )
 
@@ -168,9 +171,12 @@ def fingerprint(labels: Mapping[str, str]) -> str:
         >>> fingerprint({})
         'cbf29ce484222325'
     """
-    text = b"".join(
-        part for name in sorted(labels) for part in (name.encode(), _SEPARATOR, labels[name].encode(), _SEPARATOR)
-    )
+    return _fingerprint(tuple(sorted(labels.items())))
+
+
+@lru_cache(maxsize=20_000)  # asked for each alert by each reader of the API; a byte at a time is slow in Python
+def _fingerprint(labels: tuple[tuple[str, str], ...]) -> str:
+    text = b"".join(part for name, value in labels for part in (name.encode(), _SEPARATOR, value.encode(), _SEPARATOR))
     value = _FNV_OFFSET
     for byte in text:
         value = (value ^ byte) * _FNV_PRIME & 0xFFFF_FFFF_FFFF_FFFF

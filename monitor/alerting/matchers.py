@@ -1,6 +1,7 @@
 """Matchers of labels in Alertmanager's syntax: ``name=value``, ``!=``, ``=~``, ``!~``; a value may be quoted.
 
-A label that is not there is empty. Regular expressions match the whole value. The rule's name is the label
+A label that is not there is empty. Regular expressions match the whole value; they are RE2's, as Alertmanager's are,
+which takes time in proportion to the text whatever the pattern: nobody can make the monitor hang with one. The rule's name is the label
 ``alertname``, which may be written ``alert`` as well.
 """
 
@@ -11,12 +12,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
+
+import re2
 
 from monitor.alerting.alert import ALERTNAME
 
 SHORT_NAME: Final = "alert"
 MAX_PATTERN: Final = 1_000
+_PATTERN_BYTES: Final = 1 << 20
+"""Of a compiled pattern; one that would take more is refused."""
+_OPTIONS: Final = re2.Options()
+_OPTIONS.dot_nl, _OPTIONS.log_errors, _OPTIONS.max_mem = True, False, _PATTERN_BYTES
 _MATCHER: Final = re.compile(
     r'\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?P<op>=~|!~|!=|=)\s*(?P<value>"(?:\\.|[^"\\])*"|[^"]*?)\s*', re.DOTALL
 )
@@ -109,10 +116,13 @@ def matches(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
 
 
 @lru_cache(maxsize=10_000)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str) -> Any:  # noqa: ANN401 - re2 has no types
     if len(pattern) > MAX_PATTERN:
         raise MatcherError(f"a pattern of {len(pattern)} characters; {MAX_PATTERN} are the most")
     try:
-        return re.compile(pattern, re.DOTALL)
-    except re.error as error:
-        raise MatcherError(f"`{pattern}` is no regular expression: {error}") from None
+        return re2.compile(pattern, _OPTIONS)
+    except re2.error as error:
+        said = error.args[0].decode(errors="replace") if error.args else ""
+        raise MatcherError(f"`{pattern}` is no regular expression: {said}") from None
+    except UnicodeEncodeError:
+        raise MatcherError("a pattern with half of a surrogate pair, which is no character") from None
