@@ -196,6 +196,10 @@ class Engine:
         """Where parts of the rules' expressions, with `it` bound, stand in what :attr:`observer` is given: (parts,)."""
         return np.array([self._witness.slot(expr, it) for expr, it in parts], np.int64)
 
+    def values_of(self, parts: Sequence[tuple[Expr, Asset | None]]) -> Floats:
+        """The values of parts of the rules' expressions, with `it` bound, as of the last evaluation: (parts,)."""
+        return self._evaluator.values[self.slots(parts)]
+
     # --- what it costs ------------------------------------------------------------------------------------------------
 
     def _timed(self, view: View, budget: Budget) -> tuple[Floats, dict[str, Suspension]]:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Final
 
 import msgspec
 
 from monitor.alerting.alert import Alert, rank
 from monitor.alerting.decision import Decision, Reason, Stage, passes, stops
+
+RETENTION: Final = 90 * 24 * 3_600 * 1_000_000_000
+"""How long it can be looked up who took on an episode that is over."""
+_MAX_NAME: Final = 200
+_MAX_COMMENT: Final = 4_000
+
+
+class AckError(ValueError):
+    """An acknowledgement cannot be as it is; the message says why."""
+
+
+class UnknownEpisode(LookupError):
+    """No alert that fires has this episode."""
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -16,6 +30,17 @@ class Ack(msgspec.Struct, frozen=True):
     by: str
     at: int
     comment: str = ""
+
+    @staticmethod
+    def by_person(by: str, at: int, comment: str = "") -> Ack:
+        """What somebody said. Raises AckError where there is no name, or too much text."""
+        by, comment = " ".join(by.split()), comment.strip()
+        if not by:
+            raise AckError("an acknowledgement needs a name: say who takes it on")
+        for what, text, most in (("name", by, _MAX_NAME), ("comment", comment, _MAX_COMMENT)):
+            if len(text) > most:
+                raise AckError(f"a {what} of {len(text)} characters; {most} are the most")
+        return Ack(by, at, comment)
 
     def encode(self) -> bytes:
         """As it is stored."""
@@ -35,3 +60,8 @@ def decide(alert: Alert, acks: Mapping[str, Ack], told_severity: str | None) -> 
     if told_severity is not None and rank(alert.severity) > rank(told_severity):
         return passes(Stage.ACKNOWLEDGEMENT, Reason.WORSE_THAN_ACKNOWLEDGED, f"by {ack.by}")
     return stops(Stage.ACKNOWLEDGEMENT, Reason.ACKNOWLEDGED, f"by {ack.by}")
+
+
+def forgotten(acks: Mapping[str, Ack], alerts: Collection[str], wall: int) -> list[str]:
+    """Episodes that are over (not among `alerts`), and of which nobody asks any more who had taken them on."""
+    return [episode for episode, ack in acks.items() if episode not in alerts and wall >= ack.at + RETENTION]

@@ -14,21 +14,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 import structlog
 
 from monitor import clock
-from monitor.alerting.acknowledgement import Ack
+from monitor.alerting.acknowledgement import Ack, UnknownEpisode, forgotten
 from monitor.alerting.alert import Alert, Posted, Source, fingerprint, of_post, of_transition
 from monitor.alerting.book import AlertBook, Written
+from monitor.alerting.committed import Committed, read_back
 from monitor.alerting.policy import Policy
 from monitor.alerting.silences import Silence, Silences
 from monitor.alerting.verdict import Verdict
-from monitor.notify.compose import Notice
-from monitor.pipeline import Result, decode_transition
+from monitor.pipeline import Result
 from monitor.store.base import (
     ACKS,
     SILENCES,
@@ -40,8 +39,7 @@ from monitor.store.base import (
     StoreError,
     StoreRewound,
 )
-from monitor.store.keys import ENTRIES_PER_COMMIT, stream_ids
-from rules.transition import Transition
+from monitor.store.keys import stream_ids
 
 _LOG = structlog.get_logger(__name__)
 _SECOND: Final = 1_000_000_000
@@ -57,18 +55,6 @@ RESOLVE_TIMEOUT: Final = 300 * _SECOND
 """Nanoseconds after which another program's alert is over unless it is posted again, as in Alertmanager."""
 _BARRIER: Final = 30.0
 """Seconds after the start at which people are told even where no data has come to evaluate the rules on."""
-
-Told = tuple[str, Transition, Notice]
-"""A transition that people are told of, and its id in the stream."""
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """What one commit brought: event time after it, its transitions, the stream id of its last one ('' for none)."""
-
-    at: int
-    told: tuple[Told, ...]
-    cursor: str
 
 
 class Dispatcher:
@@ -119,8 +105,7 @@ class Dispatcher:
         await self._hear()
         self._barrier_ends = self._monotonic() + _BARRIER
         while page := await self._store.transitions_after(self._loaded_to(), _PAGE):
-            for _, entries in groupby(page, key=lambda entry: _commit_of(entry[0])):
-                self._waiting.append(_stored(list(entries)))
+            self._waiting.extend(read_back(page))
             if len(page) < _PAGE:
                 break
         self._event_time = event_time
@@ -349,6 +334,35 @@ class Dispatcher:
         self.silences = Silences([*{**kept, **changes}.values()])
         self._heard()
 
+    async def acknowledge(self, episode: str, by: str, comment: str = "") -> Ack:
+        """Somebody takes an open episode on: nobody is told of it again until it is over, or worse.
+
+        Raises:
+            UnknownEpisode: No alert that fires has this episode.
+            AckError: The name or the comment cannot be.
+            StoreError: It could not be stored, and does not hold.
+        """
+        self._open(episode)
+        ack = Ack.by_person(by, self._wall(), comment)
+        await self._keep_acks({episode: ack.encode()})
+        return ack
+
+    async def withdraw(self, episode: str) -> None:
+        """Nobody has the episode any more; nothing where nobody had. Raises UnknownEpisode, StoreError."""
+        self._open(episode)
+        if episode in self.acks:
+            await self._keep_acks({episode: None})
+
+    def _open(self, episode: str) -> None:
+        alert = self.book.ledger.alerts.get(episode)
+        if alert is None or not alert.open:
+            raise UnknownEpisode(f"no alert that fires has the episode `{episode[:200]}`")
+
+    async def _keep_acks(self, changes: Mapping[str, bytes | None]) -> None:
+        gone: dict[str, bytes | None] = dict.fromkeys(forgotten(self.acks, self.book.ledger.alerts, self._wall()))
+        await self._store.keep_records(ACKS, {**gone, **changes})
+        await self._hear()
+
     async def acks_changed(self) -> None:
         """Somebody has acknowledged an episode, or taken that back: read the store's hash `acks` again."""
         await self._hear()
@@ -372,16 +386,3 @@ class Dispatcher:
     def explain(self, rule: str) -> list[Verdict]:
         """What every stage decides now of each open alert of a rule, a receiver each."""
         return self.book.explain(rule, self._now(), self._wall())
-
-
-def _stored(entries: Sequence[tuple[str, Mapping[str, Any]]]) -> Committed:
-    """The transitions of one commit as they are read back."""
-    read = [(stream_id, *decode_transition(fields)) for stream_id, fields in entries]
-    told = tuple((stream_id, transition, notice) for stream_id, transition, notice in read if notice is not None)
-    return Committed(max(transition.at for _, transition, _ in read), told, read[-1][0])
-
-
-def _commit_of(stream_id: str) -> tuple[int, int]:
-    """Which commit a transition belongs to: the same for all of one commit."""
-    position = JournalId.parse(stream_id)
-    return position.ms, position.sequence // ENTRIES_PER_COMMIT
