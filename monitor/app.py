@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
-import socket
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
@@ -22,11 +20,13 @@ from monitor.alerting import configured
 from monitor.alerting.dispatcher import Dispatcher
 from monitor.calendar import CalendarError, TradingCalendar
 from monitor.compute import ComputeThread
+from monitor.corporate_actions.book import ActionBook
 from monitor.daemon import Daemon, Parts, Schedule
 from monitor.data_files import DataFileError
 from monitor.feeds import Connected, Feeds, Recaptured, Replayed, Simulated, Source
 from monitor.health import HealthBoard
 from monitor.ingest import Cutter, TruthFilter, TruthSettings
+from monitor.lease import CLAIM_EVERY, Lease, owner_name
 from monitor.liveness import EventLiveness, Liveness, WallLiveness
 from monitor.logs import LogFormat
 from monitor.metrics import Metrics
@@ -34,16 +34,19 @@ from monitor.notify.outbox import Notifier
 from monitor.notify.receivers import open_receiver
 from monitor.notify.sender import Sender
 from monitor.pipeline import Pipeline
-from monitor.recovery import read_history, recover
+from monitor.recovery import Recovery, read_history
 from monitor.rule_files import read_rules
 from monitor.seeded import Seeded
 from monitor.self_series import NAMES
 from monitor.state import MarketState, PriceSource
-from monitor.store.base import Store, StoreError, StoreUnavailable
+from monitor.store.base import LeaseLost, Store, StoreError, StoreUnavailable
 from monitor.store.factory import open_store
 from monitor.warming import cold_rules, cold_summary
+from monitor.web.alertmanager.original import original
+from monitor.web.alertmanager.routes import alertmanager
 from monitor.web.api import create_app, snapshot
 from monitor.web.server import WebServer
+from monitor.web.standby import Standing
 from rules.budget import Budget
 from rules.engine import Engine
 from rules.ruleset import RuleSet
@@ -78,12 +81,23 @@ async def run(config: settings.Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        await _run(config, stop)
+        while await _lead(config, stop):
+            _LOG.warning("another monitor has taken the lease: standing by")
     except* (StartError, StoreError, DataFileError, CalendarError, OSError) as group:
         failed = True
         for error in _leaves(group):
             _LOG.critical("the monitor stops", reason=str(error))
     return 2 if failed else 0
+
+
+async def _lead(config: settings.Settings, stop: asyncio.Event) -> bool:
+    """Run until `stop`, or until another monitor took over: then True."""
+    lost = False
+    try:
+        await _run(config, stop)
+    except* LeaseLost:
+        lost = not stop.is_set()
+    return lost
 
 
 async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
@@ -98,16 +112,16 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
     )
     backlog = Backlog(_BACKLOG_BYTES)
     feeds = Feeds([_feed(feed, name, backlog, liveness, calendar) for name, feed in config.feeds.items()])
-    history, series = read_history([entry.data for entry in config.history], calendar)
+    history, series = read_history(config.history_files, calendar)
     history += [frame for source in feeds.sources if (frame := source.history()) is not None]
 
     metrics = Metrics()
     health = HealthBoard(config.told, on_change=metrics.problem)
     async with contextlib.AsyncExitStack() as stack:
         senders = {name: _receiver(name, receiver) for name, receiver in config.receivers.items()}
-        owner = f"{socket.gethostname()}:{os.getpid()}"
+        owner = owner_name()
         async with asyncio.TaskGroup() as both:  # the store reads its files meanwhile
-            opening = both.create_task(_open_store(stack, config, owner))
+            opening = both.create_task(_open_store(stack, config))
             compiling = both.create_task(
                 asyncio.to_thread(
                     Engine,
@@ -119,11 +133,13 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
                 )
             )
         store, engine = opening.result(), compiling.result()
+        lease = Lease(store, owner, exclusive=config.store.embedded)
         for sender in senders.values():
             stack.push_async_callback(sender.close)
         notifier = Notifier(
             store,
             senders,
+            allowed=lease.lasts,
             on_outcome=metrics.notification,
             on_failing=lambda name, reason: _failing(health, name, reason),
         )
@@ -131,10 +147,27 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         state = MarketState(calendar, price=PriceSource(config.price), stale_after_ns=config.stale_after)
         state.needs(engine.requirements)
         ends = {"earliest_ns": int(calendar.closes[0]), "latest_ns": int(calendar.opens[-1])}
-        truth = TruthFilter(TruthSettings(lateness_ns=config.lateness, closes=calendar.closes, **ends))
-        recovered = await recover(store, state, truth, engine.requirements, history, series)
+        bounds = TruthSettings(lateness_ns=config.lateness, feeds=tuple(config.feeds), closes=calendar.closes, **ends)
+        truth = TruthFilter(bounds)
+        book = await ActionBook.open(
+            store, [entry.data for entry in config.corporate_actions], dividends=config.dividends == "adjust"
+        )
+        recovery = Recovery(store, state, truth, book.actions)
+        leader = await lease.claim()
+        if leader:
+            await recovery.begin(engine.requirements, history, series)
+            if not await _stand_by(config, lease, recovery, leader, stop):
+                return
+        stack.push_async_callback(lease.release)
+        keeping = asyncio.create_task(lease.keep(), name="lease")
+        stack.callback(keeping.cancel)
+        if not leader:
+            await recovery.begin(engine.requirements, history, series)
+        recovered = await recovery.finish()
         if nothing := sorted(set(state.external.without_value()) - NAMES):
             _LOG.warning("external series of the rules never had a value: import them, or send them", series=nothing)
+        for objection in recovery.objections:
+            health.raise_(objection.condition, objection.reason, labels={"symbol": objection.symbol}, at_once=True)
         if cold := cold_rules(ruleset, state):
             _LOG.warning("rules need more history than is stored: see `rotation check`", **cold_summary(cold, state))
         if len(config.feeds) == 1 and state.now:
@@ -149,7 +182,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             last_id=recovered.last_id,
             on_template_error=metrics.template_error,
         )
-        dispatcher = Dispatcher(store, configured.policy(config, calendar), exact=not follows_wall)
+        policy = configured.policy(config, calendar)
+        dispatcher = Dispatcher(store, policy, exact=not follows_wall)
         await dispatcher.load(state.now)
         compute = ComputeThread(pipeline)
         stack.callback(compute.close)
@@ -172,9 +206,14 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
             receivers=tuple(config.receivers),
             history=history,
             series=series,
+            book=book,
         )
         daemon = Daemon(parts)
-        web = WebServer(create_app(daemon, config.web), config.web.host, config.web.port, config.web.tls)
+        app = create_app(daemon, config.web)
+        app.include_router(
+            alertmanager(dispatcher, policy, list(config.receivers), original(config, policy), clock.wall_ns())
+        )
+        web = WebServer(app, config.web.host, config.web.port, config.web.tls)
         _LOG.info(
             "started",
             page=_page(config.web, web.port),
@@ -185,20 +224,56 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         )
         gc.freeze()
         gc.enable()
-        await _serve(daemon, notifier, feeds, web, recovered.records, stop)
+        await _serve(daemon, notifier, feeds, web, recovered.records, stop, keeping, reread=bool(leader))
         _LOG.info("stopped")
 
 
+async def _stand_by(
+    config: settings.Settings, lease: Lease, recovery: Recovery, leader: str, stop: asyncio.Event
+) -> bool:
+    """Follow the leader until its lease is ours: then True; False where `stop` came first."""
+    standing = Standing()
+    web = WebServer(standing.app, config.web.host, config.web.port, config.web.tls)
+    _LOG.info("standing by", leader=leader, page=_page(config.web, web.port))
+    answering = asyncio.create_task(web.run())
+    try:
+        while leader and not stop.is_set():
+            standing.leader = leader
+            try:
+                await recovery.follow()
+                leader = await lease.claim()
+            except StoreUnavailable as error:
+                _LOG.warning("the store is away; standing by", error=str(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), CLAIM_EVERY if leader else 0)
+    finally:
+        await _end([answering])
+    _LOG.info("leading now" if not leader else "stopped")
+    return not leader
+
+
 async def _serve(
-    daemon: Daemon, notifier: Notifier, feeds: Feeds, web: WebServer, records: Sequence[Any], stop: asyncio.Event
+    daemon: Daemon,
+    notifier: Notifier,
+    feeds: Feeds,
+    web: WebServer,
+    records: Sequence[Any],
+    stop: asyncio.Event,
+    keeping: asyncio.Task[None],
+    *,
+    reread: bool,
 ) -> None:
-    """Run every loop until `stop`; then end them so that nothing decided is left behind."""
+    """Run every loop until `stop`; then end them so that nothing decided is left behind.
+
+    `reread`: the rules were read a while ago, before this daemon led.
+    """
     async with asyncio.TaskGroup() as group:
 
         def start(*loops: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
             return [group.create_task(loop) for loop in loops]
 
         outward = start(
+            _until_lost(keeping),
             daemon.committer.run(),
             daemon.dispatcher.run(),
             notifier.run(),
@@ -206,10 +281,17 @@ async def _serve(
             daemon.events.run(lambda: snapshot(daemon)),
         )
         await daemon.adopt(records)
+        if reread:
+            await daemon.reload()
         await feeds.want(await daemon.compute.run(lambda p: p.engine.requirements.instruments))
         inward = start(*(source.run() for source in feeds.sources))
         middle = start(
-            daemon.pump(), daemon.checkpoints(), daemon.watch_feeds(), daemon.watch_rules(), daemon.tell_health()
+            daemon.pump(),
+            daemon.checkpoints(),
+            daemon.watch_feeds(),
+            daemon.watch_data(),
+            daemon.watch_rules(),
+            daemon.tell_health(),
         )
         await stop.wait()
         _LOG.info("stopping")
@@ -224,6 +306,11 @@ async def _serve(
                 "the store is away: what it does not have is in no journal and will be received again or not at all"
             )
         await _end([*middle, *outward])
+
+
+async def _until_lost(keeping: asyncio.Task[None]) -> None:
+    """Raises LeaseLost with the task that keeps the lease, which outlives this one."""
+    await asyncio.shield(keeping)
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -257,15 +344,14 @@ def _feed(
             return Replayed(config, name, backlog, calendar)
 
 
-async def _open_store(stack: contextlib.AsyncExitStack, config: settings.Settings, owner: str) -> Store:
-    """The open store, its lease taken. One that is away is waited for: it may be starting as well."""
+async def _open_store(stack: contextlib.AsyncExitStack, config: settings.Settings) -> Store:
+    """The open store. One that is away is waited for: it may be starting as well."""
     deadline = clock.monotonic() + _STORE_PATIENCE
     while True:
         attempt = open_store(config.store.url.get_secret_value(), config.store.data_dir)
         try:
             async with contextlib.AsyncExitStack() as opening:
                 store = await opening.enter_async_context(attempt)
-                await store.acquire(owner)
                 stack.push_async_exit(opening.pop_all())
                 return store
         except StoreUnavailable as error:

@@ -148,7 +148,8 @@ class Committer:
     async def _write_again(self) -> None:
         """Take the lease anew and repeat the commits that the server lacks, the first with all alert instances."""
         try:
-            await self._store.acquire(self._owner)
+            if holder := await self._store.claim(self._owner):
+                raise LeaseLost(f"the lease is {holder}")
             last = await self._store.last_journal_id()
             missing = [c for c in self._recent if last is None or c.entry.id > last]
             if missing:

@@ -20,6 +20,8 @@ import polars as pl
 
 from monitor import journal
 from monitor.calendar import TradingCalendar
+from monitor.corporate_actions import Action
+from monitor.corporate_actions.screen import Objection, screened
 from monitor.data_files import DataFileError, Kind, published, read
 from monitor.ingest import TruthFilter
 from monitor.pipeline import CHUNK_NAME, FEED, decode_record
@@ -73,21 +75,69 @@ async def recover(
     `history`: session closes of the configuration's files, oldest first. They are the official ones and win over what
     the monitor saw itself. `series`: external series of such files; they win over those in the store.
     """
-    checkpoint = await store.load_checkpoint()
-    frames = {name: read_frame(data) for name, data in checkpoint.frames.items()} if checkpoint else {}
-    sessions = await load_sessions(store, requirements)
-    minutes = await _minutes(store, state, frames, requirements)
-    for frame in [*await load_series(store, requirements), *series]:
-        state.external.include(frame)
-    state.restore(frames, minutes, [*sessions, *history])
-    entries = 0
-    async for entry in store.journal(checkpoint.covers if checkpoint else None):
-        batch, now = journal.decode(entry.fields)
-        state.apply(batch, now)  # one by one: merged, late rows would count into other minutes
-        truth.learn(batch, entry.fields.get(FEED, b"").decode() or None)
-        entries += 1
-    records = [decode_record(data) for data in (await store.instances()).values()]
-    return Recovered(records, await store.last_journal_id(), entries)
+    recovery = Recovery(store, state, truth)
+    await recovery.begin(requirements, history, series)
+    return await recovery.finish()
+
+
+class Recovery:
+    """The start of a daemon in three parts, of which one that stands by repeats the second."""
+
+    def __init__(self, store: Store, state: MarketState, truth: TruthFilter, actions: Sequence[Action] = ()) -> None:
+        self._store, self._state, self._truth = store, state, truth
+        self._at: JournalId | None = None
+        self._actions = actions
+        self.objections: list[Objection] = []
+        """What was not taken in of the history, and why."""
+        state.actions.know(actions)
+
+    async def begin(
+        self, requirements: Requirements, history: Sequence[pl.DataFrame], series: Sequence[pl.DataFrame]
+    ) -> None:
+        """Load the last checkpoint and the stored bars."""
+        store, state = self._store, self._state
+        checkpoint = await store.load_checkpoint()
+        frames = {name: read_frame(data) for name, data in checkpoint.frames.items()} if checkpoint else {}
+        sessions = await load_sessions(store, requirements)
+        minutes = await _minutes(store, state, frames, requirements)
+        for frame in [*await load_series(store, requirements), *series]:
+            state.external.include(frame)
+        history, self.objections = screened(history, sessions, self._actions)
+        state.restore(frames, minutes, [*sessions, *history])
+        for feed, newest in frames["watermarks"].iter_rows() if "watermarks" in frames else ():
+            self._truth.resume(feed, newest)
+        self._at = checkpoint.covers if checkpoint else None
+
+    async def follow(self) -> None:
+        """Come up to the newest checkpoint of the daemon that leads.
+
+        Its journal is applied and not the checkpoint itself, which is far more; bars that closed on the way are stored.
+        """
+        covers = await self._store.checkpoint_covers()
+        if covers is None or (self._at is not None and covers <= self._at):
+            return
+        await self._apply(covers)
+        self._at = covers
+        self._state.closed_bars()
+
+    async def finish(self) -> Recovered:
+        """Apply the journal after the checkpoint, and read what the last leader decided. Needs the lease."""
+        await self.follow()
+        entries = await self._apply(None)
+        records = [decode_record(data) for data in (await self._store.instances()).values()]
+        return Recovered(records, await self._store.last_journal_id(), entries)
+
+    async def _apply(self, until: JournalId | None) -> int:
+        """Apply the journal from where the state stands; one by one: merged, late rows count into other minutes."""
+        entries = 0
+        async for entry in self._store.journal(self._at):
+            if until is not None and entry.id > until:
+                break
+            batch, now = journal.decode(entry.fields)
+            self._state.apply(batch, now)
+            self._truth.learn(batch, entry.fields.get(FEED, b"").decode() or None)
+            entries += 1
+        return entries
 
 
 async def _minutes(

@@ -18,6 +18,9 @@ from monitor.store.base import OutboxEntry
 _FAILING_AFTER: Final = 3
 """Attempts in a row that must fail before a receiver counts as failing."""
 
+_ASK_AGAIN: Final = 0.1
+"""Seconds between looks at whether this process may send."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -100,7 +103,9 @@ class Lane:
         *,
         watch: Watch,
         chance: random.Random,
+        allowed: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`allowed`: whether what came through the store may be sent now, or waits."""
         self.receiver = receiver
         self.sender = sender
         self.parked: OrderedDict[str, None] = OrderedDict()
@@ -108,6 +113,7 @@ class Lane:
         self._policy = policy
         self._watch = watch
         self._chance = chance
+        self._allowed = allowed
         self._room = policy.room
         self._slots = asyncio.Semaphore(policy.parallel)
         self._episodes: dict[str, deque[Message]] = {}
@@ -160,7 +166,7 @@ class Lane:
     async def _deliver_episode(self, episode: str) -> None:
         waiting = self._episodes[episode]
         while waiting:
-            outcome = await self._deliver(waiting[0].notification)
+            outcome = await self._deliver(waiting[0])
             if outcome is None:
                 return
             message = waiting.popleft()
@@ -168,13 +174,16 @@ class Lane:
             self._watch.end(message, outcome)
         del self._episodes[episode]
 
-    async def _deliver(self, notification: Notification) -> Outcome | None:
+    async def _deliver(self, message: Message) -> Outcome | None:
         """Try until it is delivered or given up; None when the lane closes first."""
+        notification = message.notification
         loop = asyncio.get_running_loop()
         began, attempts, refused = loop.time(), 0, 0
         while not self._closing.is_set():
             nudge = self._nudge
             async with self._slots:
+                while not (message.entry is None or self._allowed() or self._closing.is_set()):
+                    await self._pause(self._nudge, _ASK_AGAIN)
                 if self._closing.is_set():
                     break
                 delivery = await self._attempt(notification)

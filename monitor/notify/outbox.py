@@ -7,6 +7,7 @@ answer and the store's note of it lies the only moment in which a crash makes a 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,10 @@ _STORE_WAIT: Final = (0.1, 2.0)
 
 _POLICY: Final = DeliveryPolicy()
 
+_AFTER_START: Final = (0.5,) * (2 * _BLOCK_MS // 500)
+"""Seconds between looks for strays, while a read of a former leader may last."""
+_SELDOM: Final = 30.0
+
 _log = structlog.get_logger(__name__)
 
 OnOutcome = Callable[[str, str], None]
@@ -40,7 +45,8 @@ class Notifier:
     """Delivers the outbox.
 
     `consumer` names this process in the consumer group. `on_failing`: a receiver's attempts have begun to fail (name,
-    what it said), or one worked again (name, None). `now`: UTC nanoseconds, for the record of an outcome.
+    what it said), or one worked again (name, None). `now`: UTC nanoseconds, for the record of an outcome. `allowed`:
+    whether this process is still the one to send what is in the outbox.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Notifier:
         on_outcome: OnOutcome = lambda _receiver, _outcome: None,
         on_failing: OnFailing = lambda _receiver, _reason: None,
         now: Callable[[], int] = clock.wall_ns,
+        allowed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
         self._consumer = consumer
@@ -66,6 +73,7 @@ class Notifier:
                 policy,
                 watch=Watch(self._attempted, self._ended, on_failing),
                 chance=random.Random(),
+                allowed=allowed,
             )
             for receiver, sender in senders.items()
         }
@@ -85,15 +93,17 @@ class Notifier:
         """Deliver until cancelled; survives the store being away. Raises LeaseLost when another daemon took over."""
         settling = asyncio.create_task(self._settle(), name="notify settle")
         intake = asyncio.create_task(self._intake(), name="notify intake")
+        straying = asyncio.create_task(self._look_for_strays(), name="notify strays")
         try:
             done, _ = await asyncio.wait((settling, intake), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             intake.cancel()
+            straying.cancel()
             await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
             settling.cancel()
-            await asyncio.gather(intake, settling, return_exceptions=True)
+            await asyncio.gather(intake, straying, settling, return_exceptions=True)
             await self._settle_rest()
 
     async def deliver_now(self, notifications: Sequence[Notification]) -> None:
@@ -145,6 +155,12 @@ class Notifier:
             for task in reading:
                 task.cancel()
             await asyncio.gather(*reading, return_exceptions=True)
+
+    async def _look_for_strays(self) -> None:
+        """Read again what was handed out: a read that a former leader left waiting may still take new entries."""
+        for pause in itertools.chain(_AFTER_START, itertools.repeat(_SELDOM)):
+            await asyncio.sleep(pause)
+            self._sweep.set()
 
     async def _read(self) -> list[OutboxEntry]:
         return await self._store.take_outbox(self._consumer, _PAGE, _BLOCK_MS)

@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+LEASE_MS: Final = 2_000
+"""How long a lease lasts that is not renewed: then another daemon may take it."""
+
 
 class StoreError(Exception):
     """Base of the store's errors.
@@ -149,6 +152,8 @@ class Dispatch:
 STEP: Final = "step"
 """The ledger's field that holds the id of the newest step."""
 
+TRANSITIONS: Final = "transitions"
+DECISIONS: Final = "decisions"
 SILENCES: Final = "silences"
 ACKS: Final = "acks"
 
@@ -180,6 +185,15 @@ class Store(Protocol):
     async def acquire(self, owner: str) -> int:
         """Take the lease; the new epoch, higher than any before. Older epochs are refused from now on."""
 
+    async def claim(self, owner: str) -> str:
+        """Take the lease if nobody else's lasts; '' if it is ours now, otherwise who holds it (``{epoch}:{owner}``)."""
+
+    async def renew(self) -> None:
+        """Make the lease last for another :data:`LEASE_MS`. Raises LeaseLost where another epoch is newer."""
+
+    async def release(self) -> None:
+        """Let another take the lease at once. Raises LeaseLost where one has it already."""
+
     async def commit(self, commits: Sequence[Commit]) -> None:
         """Make the commits durable, in order, each atomically. One already made (same journal id) is passed over.
 
@@ -197,6 +211,9 @@ class Store(Protocol):
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Frames, position and bars in one step, refused for an old epoch."""
+
+    async def checkpoint_covers(self) -> JournalId | None:
+        """The journal entry up to which the last checkpoint goes."""
 
     async def load_checkpoint(self) -> Checkpoint | None:
         """The last one, without bars."""
@@ -221,6 +238,12 @@ class Store(Protocol):
 
     async def transitions_after(self, after: str, limit: int) -> list[tuple[str, dict[str, bytes]]]:
         """The oldest transitions later than the stream id `after` (all, where it is empty), oldest first."""
+
+    async def page(self, stream: str, before: str, limit: int) -> list[tuple[str, dict[str, bytes]]]:
+        """Entries of :data:`TRANSITIONS` or :data:`DECISIONS` older than a stream id ('': the newest), newest first."""
+
+    async def trim_history(self, before_ms: int) -> None:
+        """Forget transitions and decisions stored before a time (UTC ms)."""
 
     async def dispatch(self, step: Dispatch) -> None:
         """Make a step durable: ledger, outbox and decisions together or not at all. One made before is passed over.
@@ -255,7 +278,7 @@ class Store(Protocol):
     async def settle_outbox(self, entry: OutboxEntry, key: str, outcome: bytes, *, dead: bool) -> None:
         """Acknowledge, and note the outcome under the idempotency key in `notified`, in one step.
 
-        Where `dead`, the entry goes to the `dead` stream.
+        Where `dead`, the entry goes to the `dead` stream. Raises LeaseLost where another epoch is newer.
         """
 
     async def notified(self, keys: Sequence[str]) -> dict[str, bytes]:

@@ -37,6 +37,11 @@ class Keys:
         return f"{self.prefix}leader"
 
     @property
+    def leader_alive(self) -> str:
+        """String, as `leader`: gone when the lease was not renewed."""
+        return f"{self.prefix}leader:alive"
+
+    @property
     def journal(self) -> str:
         """Stream: one entry a micro-batch."""
         return f"{self.prefix}journal:{{{self.partition}}}"

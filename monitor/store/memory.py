@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitor.store.base import (
+    LEASE_MS,
     STEP,
     BarChunk,
     Checkpoint,
@@ -45,6 +46,7 @@ class MemoryServer:
     available: bool = True
     clock: Callable[[], float] = time.monotonic
     leader: str = ""
+    lease_ends: float = 0.0
     last: JournalId | None = None
     journal: list[JournalEntry] = field(default_factory=list)
     checkpoint: Checkpoint | None = None
@@ -99,7 +101,25 @@ class MemoryStore:
         server = self._there()
         epoch = int(server.leader.partition(":")[0] or 0) + 1
         self._lease = server.leader = f"{epoch}:{owner}"
+        server.lease_ends = server.clock() + LEASE_MS / 1000
+        self._acknowledged = None
         return epoch
+
+    async def claim(self, owner: str) -> str:
+        """Take the lease if nobody else's lasts; otherwise who holds it."""
+        server = self._there()
+        if server.clock() < server.lease_ends and server.leader.partition(":")[2] != owner:
+            return server.leader
+        await self.acquire(owner)
+        return ""
+
+    async def renew(self) -> None:
+        """Make the lease last."""
+        self._held().lease_ends = self.server.clock() + LEASE_MS / 1000
+
+    async def release(self) -> None:
+        """Let another take the lease."""
+        self._held().lease_ends = 0.0
 
     # Commits and the journal
 
@@ -172,6 +192,11 @@ class MemoryStore:
         for replaced in checkpoint.replaces:
             server.bars.pop(replaced, None)
         server.bars.update({(chunk.resolution, chunk.name): chunk.data for chunk in checkpoint.bars})
+
+    async def checkpoint_covers(self) -> JournalId | None:
+        """Up to where the last checkpoint goes."""
+        checkpoint = self._there().checkpoint
+        return checkpoint.covers if checkpoint else None
 
     async def load_checkpoint(self) -> Checkpoint | None:
         """The last checkpoint, without bars."""
@@ -298,7 +323,7 @@ class MemoryStore:
 
     async def settle_outbox(self, entry: OutboxEntry, key: str, outcome: bytes, *, dead: bool) -> None:
         """Take the notification out of the outbox, note its outcome, keep it among the dead where it was given up."""
-        server = self._there()
+        server = self._held()
         removed = server.outbox.pop(entry.id, None)
         server.notified[key] = (JournalId.parse(entry.id).ms, outcome)
         if len(server.notified) > self._outcomes_kept:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from monitor.store.base import (
+    LEASE_MS,
     BarChunk,
     Checkpoint,
     Commit,
@@ -39,6 +40,7 @@ _COMMIT: Final = Script.load("commit")
 _DISPATCH: Final = Script.load("dispatch")
 _RECORDS: Final = Script.load("records")
 _OUTBOX_GROUP: Final = Script.load("outbox_group")
+_RENEW: Final = Script.load("renew")
 _SETTLE: Final = Script.load("settle")
 
 
@@ -84,10 +86,32 @@ class RedisStore:
 
     async def acquire(self, owner: str) -> int:
         """Take the lease from whoever holds it; the new epoch. A server that was emptied gets its group again."""
-        await self._make_group()
-        epoch = int(await self._server.call(_ACQUIRE, Call([self._keys.leader], [owner])))
-        self._lease, self._acknowledged = f"{epoch}:{owner}", None
+        epoch, _ = await self._acquire(owner, "force")
         return epoch
+
+    async def claim(self, owner: str) -> str:
+        """Take the lease if nobody else's lasts; otherwise who holds it."""
+        return (await self._acquire(owner, ""))[1]
+
+    async def _acquire(self, owner: str, how: str) -> tuple[int, str]:
+        await self._make_group()
+        keys = [self._keys.leader, self._keys.leader_alive]
+        epoch, holder = await self._server.call(_ACQUIRE, Call(keys, [owner, LEASE_MS, how]))
+        if epoch:
+            self._lease, self._acknowledged = f"{epoch}:{owner}", None
+        return epoch, holder.decode()
+
+    async def renew(self) -> None:
+        """Make the lease last."""
+        await self._prolong(LEASE_MS)
+
+    async def release(self) -> None:
+        """Let another take the lease."""
+        await self._prolong(0)
+
+    async def _prolong(self, ms: int) -> None:
+        self._need_lease()
+        await self._server.call(_RENEW, Call([self._keys.leader, self._keys.leader_alive], [self._lease, ms]))
 
     # Commits and the journal
 
@@ -173,6 +197,11 @@ class RedisStore:
                 arguments.append(name)
         await self._server.call(_CHECKPOINT, Call(names, arguments))
 
+    async def checkpoint_covers(self) -> JournalId | None:
+        """Up to where the last checkpoint goes."""
+        covers = await self._server.command("HGET", self._keys.checkpoint, "covers")
+        return JournalId.parse(covers.decode()) if covers else None
+
     async def load_checkpoint(self) -> Checkpoint | None:
         """The last checkpoint, without bars."""
         stored = _pairs(await self._server.command("HGETALL", self._keys.checkpoint, size=LARGEST_CHECKPOINT))
@@ -252,6 +281,17 @@ class RedisStore:
         page = await self._server.command("XRANGE", self._keys.transitions, start, "+", "COUNT", limit)
         return [(stream_id.decode(), _pairs(fields)) for stream_id, fields in page]
 
+    async def page(self, stream: str, before: str, limit: int) -> list[tuple[str, dict[str, bytes]]]:
+        """Entries of a stream older than an id, newest first."""
+        end = f"({before}" if before else "+"
+        page = await self._server.command("XREVRANGE", self._keys.records(stream), end, "-", "COUNT", limit)
+        return [(stream_id.decode(), _pairs(fields)) for stream_id, fields in page]
+
+    async def trim_history(self, before_ms: int) -> None:
+        """Forget transitions and decisions of before a time."""
+        for stream in (self._keys.transitions, self._keys.decisions):
+            await self._server.command("XTRIM", stream, "MINID", "~", before_ms)
+
     # Who is told
 
     async def dispatch(self, step: Dispatch) -> None:
@@ -328,8 +368,11 @@ class RedisStore:
         keys = self._keys
         age = JournalId.parse(entry.id).ms
         letter = _flat({**entry.fields, "outcome": outcome}) if dead else []
-        arguments = [GROUP, entry.id, age, key, outcome, self._outcomes_kept, self._dead_kept, *letter]
-        await self._server.call(_SETTLE, Call([keys.outbox, keys.notified, keys.notified_order, keys.dead], arguments))
+        self._need_lease()
+        kept = [self._outcomes_kept, self._dead_kept]
+        arguments = [self._lease, GROUP, entry.id, age, key, outcome, *kept, *letter]
+        names = [keys.leader, keys.outbox, keys.notified, keys.notified_order, keys.dead]
+        await self._server.call(_SETTLE, Call(names, arguments))
 
     async def notified(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Outcomes of those keys that have one."""

@@ -57,6 +57,9 @@ checkpoints = st.builds(
 stores = st.integers(0, 1)
 steps = st.one_of(
     st.tuples(st.just("acquire"), stores, names),
+    st.tuples(st.just("claim"), stores, names),
+    st.tuples(st.just("renew"), stores),
+    st.tuples(st.just("release"), stores),
     st.tuples(st.just("commit"), stores, st.lists(commits, max_size=3)),
     st.tuples(st.just("commit"), stores, st.lists(commits, max_size=3)),
     st.tuples(st.just("dispatch"), stores, dispatches),
@@ -96,6 +99,7 @@ async def content(store: Store) -> Mapping[str, object]:
         "journal": [entry async for entry in store.journal(None)],
         "last": await store.last_journal_id(),
         "checkpoint": await store.load_checkpoint(),
+        "covers": await store.checkpoint_covers(),
         "bars": {r: await store.load_bars(r, await store.bar_chunks(r)) for r in ("1m", "1d")},
         "instances": await store.instances(),
         "transitions": await store.transitions(100),

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from monitor.store.base import OutboxEntry, Store
+from monitor.store.base import LeaseLost, OutboxEntry, Store
 from tests.contract.store.backends import Backend, commit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -60,8 +60,13 @@ async def test_unsettled_notifications_go_to_whoever_asks_and_are_counted(backen
     assert keys(await other.pending_outbox("next", 2, 0)) == ["1:0", "1:1"]
     again = await other.pending_outbox("next", 5, 0)
     assert {entry.id: entry.deliveries for entry in again} == {taken[0].id: 3, taken[1].id: 3, taken[2].id: 2}
+    await other.acquire("next")
     await other.settle_outbox(again[0], "k", b"", dead=False)
     assert await other.outbox_depth() == (2, 0)
+    with pytest.raises(LeaseLost):
+        await store.settle_outbox(again[1], "k2", b"", dead=False)
+    assert await other.outbox_depth() == (2, 0)
+    assert await other.notified(["k2"]) == {}
 
 
 async def test_taking_waits_for_the_next_commit(store: Store):

@@ -1,0 +1,96 @@
+"""The right to decide and to tell, of which one daemon of all that share a store has it at a time.
+
+The store fences: what was written under an older epoch is refused, whatever its writer believes. What reaches people
+does not pass the store, so a daemon also asks itself, by its own clock, whether its lease still lasts before it sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from monitor import clock
+from monitor.store.base import LEASE_MS, LeaseLost, Store, StoreError
+
+_LOG = structlog.get_logger(__name__)
+_LASTS: Final = LEASE_MS / 1000
+RENEW: Final = _LASTS / 5
+"""Seconds between renewals: several may fail before the lease ends."""
+CLAIM_EVERY: Final = _LASTS / 10
+"""Seconds between a standby's claims."""
+
+
+def owner_name() -> str:
+    """This process, as the lease is signed: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Lease:
+    """One daemon's claim. `exclusive`: no other daemon can reach the store, so the lease lasts whatever happens."""
+
+    def __init__(
+        self, store: Store, owner: str, *, exclusive: bool = False, monotonic: Callable[[], float] = clock.monotonic
+    ) -> None:
+        self._store, self._owner, self._exclusive, self._monotonic = store, owner, exclusive, monotonic
+        self._until = float("-inf")
+
+    def lasts(self) -> bool:
+        """Whether nobody else can have taken the lease by now."""
+        return self._exclusive or self._monotonic() < self._until
+
+    async def claim(self) -> str:
+        """Take the lease unless somebody else's lasts; '' if it is ours now, otherwise the holder.
+
+        A holder of this machine whose process is no more has died, and is not waited for.
+        """
+        asked = self._monotonic()
+        holder = await self._store.claim(self._owner)
+        if holder and not _alive(holder.partition(":")[2]):
+            await self._store.acquire(self._owner)
+            holder = ""
+        if not holder:
+            self._until = asked + _LASTS
+        return holder
+
+    async def keep(self) -> None:
+        """Renew for ever. Raises LeaseLost when another daemon has taken over."""
+        while True:
+            asked = self._monotonic()
+            try:
+                await self._store.renew()
+            except LeaseLost:
+                self._until = float("-inf")
+                raise
+            except StoreError as error:
+                if asked < self._until <= self._monotonic() + RENEW:
+                    _LOG.warning("the lease cannot be renewed; nobody is told of anything meanwhile", error=str(error))
+            else:
+                self._until = asked + _LASTS
+            await asyncio.sleep(RENEW)
+
+    async def release(self) -> None:
+        """Let another take over at once; where the store is away, when the lease ends."""
+        self._until = float("-inf")
+        try:
+            await self._store.release()
+        except StoreError as error:
+            _LOG.debug("the lease was not released", error=str(error))
+
+
+def _alive(owner: str) -> bool:
+    """Whether the process may still run: one of another machine may."""
+    host, _, number = owner.rpartition(":")
+    if host != socket.gethostname() or not number.isdigit():
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
