@@ -1,19 +1,25 @@
 """Bars that are sent again, and bars at a level that changed overnight as by a split.
 
-A bar sent again with other values is a correction, and passes.
+A bar sent again with other values is a correction, and passes. A bar of a whole session is from a record, which is
+adjusted for splits or comes with them: a company's best day (AMD, 22 April 2016: 52 %) is no split in it.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from monitor.ingest.clean_batch import event_times
+from monitor.ingest.clean_batch import event_times, nanoseconds
 from monitor.ingest.instruments import LONG_AGO, ByInstrument, Codes, Known
 from monitor.ingest.rejects import Cause
 from monitor.ingest.splits import JUMP, SplitWatch
 from monitor.ingest.values import Floats, Verdict, number
+
+WHOLE_SESSION_NS: Final = 3 * 3600 * 1_000_000_000
+"""A bar of at least this length is of a whole session; a half day has three hours and a half."""
 
 
 class BarFilter:
@@ -36,7 +42,8 @@ class BarFilter:
         closes = frame["close"].to_numpy()[groups.order]
         times = event_times("bars", frame)[groups.order]
         before = groups.previous(closes, self._known["price"])
-        doubted = groups.codes[(closes > before * JUMP) | (closes * JUMP < before)]
+        short = (times - nanoseconds(frame["ts"])[groups.order]) < WHOLE_SESSION_NS
+        doubted = groups.codes[short & ((closes > before * JUMP) | (closes * JUMP < before))]
         before_batch = self._known["price"].copy() if len(doubted) or self._splits.suspected else None
         newest_before = self._known["newest"].copy() if before_batch is not None else None
         self._known["price"][groups.codes[lasts]] = closes[lasts]

@@ -1,7 +1,7 @@
 """Jumps that look like a split: held for one, an instrument has no price until somebody says what it was.
 
-A jump is suspected if it happened while nothing traded (a night), fits a ratio at which companies split, and most
-other instruments did not jump along. All that comes of the instrument is then refused, until
+A jump is suspected if it happened while nothing traded (a night, or some days), fits a ratio at which companies split,
+and most other instruments did not jump along. All that comes of the instrument is then refused, until
 
 - its price is back where it was: the jump was an error;
 - :meth:`SplitWatch.tell` says that there was a split (or, by the ratio 1:1, none);
@@ -19,6 +19,9 @@ from typing import Final
 
 GAP_NS: Final = 4 * 3600 * 1_000_000_000
 """Without a price for this long, a night has passed: extended hours are 8 hours apart."""
+
+HOLE_NS: Final = 14 * 24 * 3600 * 1_000_000_000
+"""Without a price for longer than this (a hole in recorded history), a price may be anywhere by itself."""
 
 JUMP: Final = 1.3
 """The factor from which on a jump may be a split: half of the way, and less, to the smallest that is common, 3:2."""
@@ -91,7 +94,8 @@ class SplitWatch:
                 del self.suspected[code]
                 return False
             return True
-        if not before > 0 or now - then <= GAP_NS or (before <= price * JUMP and price <= before * JUMP):
+        overnight = GAP_NS < now - then <= HOLE_NS
+        if not before > 0 or not overnight or (before <= price * JUMP and price <= before * JUMP):
             return False
         self._jumps[code] = now, price > before
         if self._market_moved(now, instruments, up=price > before):
