@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: help run setup test check format bench soak lock lock-upgrade clean
+.PHONY: help run setup test check format bench soak january fired lock lock-upgrade clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -41,6 +41,12 @@ bench: $(DEV)  ## benchmarks: a table of ratios, and JSON
 
 soak: $(DEV)  ## tests that run for a long time
 	$(BIN)/python -m pytest -m soak --timeout 0
+
+january: $(DEV)  ## what the shipped rules said in January 2026, for the README, from recorded prices
+	$(BIN)/python -m tests.tables.january
+
+fired: $(DEV)  ## how often each shipped rule fired, for the comments above it, from recorded prices
+	$(BIN)/python -m tests.tables.fired
 
 # pip compares versions and hashes with the lock; the project itself is linked, not copied, so an edit takes effect at once.
 $(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
