@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from monitor.store.base import (
     LEASE_MS,
     STEP,
+    TRANSITIONS,
     BarChunk,
     Checkpoint,
     Commit,
@@ -72,10 +73,10 @@ class MemoryStore:
         self,
         server: MemoryServer | None = None,
         *,
-        transitions_kept: int = 20_000,
+        transitions_kept: int = 200_000,
         dead_kept: int = 10_000,
-        outcomes_kept: int = 20_000,
-        decisions_kept: int = 20_000,
+        outcomes_kept: int = 200_000,
+        decisions_kept: int = 200_000,
     ) -> None:
         self._decisions_kept = decisions_kept
         self.server = server or MemoryServer()
@@ -236,6 +237,19 @@ class MemoryStore:
         """The oldest transitions later than a stream id, oldest first."""
         since = _order(JournalId.parse(after)) if after else (-1, -1)
         return [t for t in self._there().transitions if _order(JournalId.parse(t[0])) > since][:limit]
+
+    async def page(self, stream: str, before: str, limit: int) -> list[tuple[str, dict[str, bytes]]]:
+        """Entries of a stream older than an id, newest first."""
+        server = self._there()
+        entries = server.transitions if stream == TRANSITIONS else server.decisions
+        older = [e for e in entries if not before or _order(JournalId.parse(e[0])) < _order(JournalId.parse(before))]
+        return older[::-1][:limit]
+
+    async def trim_history(self, before_ms: int) -> None:
+        """Forget transitions and decisions of before a time."""
+        server = self._there()
+        server.transitions[:] = [t for t in server.transitions if JournalId.parse(t[0]).ms >= before_ms]
+        server.decisions[:] = [d for d in server.decisions if JournalId.parse(d[0]).ms >= before_ms]
 
     # Who is told
 

@@ -57,10 +57,10 @@ class RedisStore:
         *,
         keys: Keys | None = None,
         timeout: float = 5.0,
-        transitions_kept: int = 20_000,
+        transitions_kept: int = 200_000,
         dead_kept: int = 10_000,
-        outcomes_kept: int = 20_000,
-        decisions_kept: int = 20_000,
+        outcomes_kept: int = 200_000,
+        decisions_kept: int = 200_000,
     ) -> None:
         self._decisions_kept = decisions_kept
         self._keys = keys or Keys()
