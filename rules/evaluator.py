@@ -8,13 +8,15 @@ one arithmetic. Between samples only current values are computed: an evaluation 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from rules.budget import Stopwatch
+from rules.histories import of_histories
 from rules.kernels import KERNELS, Past
 from rules.members import of_sets, ranked, reduced
 from rules.nodes import RESOLUTIONS
@@ -36,12 +38,14 @@ _BLOCK: Final = 262_144
 class Row:
     """One moment: what its view answered, or will, and of what it is a sample (None: it is to be judged).
 
-    `restarts`: histories that are forgotten before it, since they are built anew from it on.
+    `restarts`: histories that are forgotten before it, since they are built anew from it on. `twin`: it is of the same
+    moment as the sample before it, the last minute of the session that it closes, which is not yet its past.
     """
 
     answers: Answers | Lasting
     sample: Resolution | None
     restarts: tuple[Resolution, ...] = ()
+    twin: bool = False
 
 
 class Evaluator:
@@ -53,6 +57,7 @@ class Evaluator:
         where, constants = plan.constants
         self.values[where] = constants
         self._samples: dict[Resolution, Samples] = {r: Samples(plan.kept[r], len(plan.history[r])) for r in RESOLUTIONS}
+        self._of_samples = of_histories(plan)
         self._past: dict[int, tuple[int, Past]] = {}
         self._day = Day()
         self._bases: dict[int, Floats] = {}
@@ -66,8 +71,7 @@ class Evaluator:
 
     def evaluate(self, view: View) -> Floats:
         """All slots' values as of the view; the array is reused by the next call. `view` must not go back in time."""
-        for _ in self.evaluate_many((view,)):
-            pass
+        deque(self.evaluate_many((view,)), maxlen=0)
         return self.values
 
     def evaluate_many(self, views: Iterable[View]) -> Iterator[Floats]:
@@ -79,25 +83,15 @@ class Evaluator:
         rows: list[Row] = []
         for view in views:
             for row in self._rows(view):
-                if rows and (row.restarts or len(rows) == self._rows_at_once):
-                    yield from self._judged(rows)
+                if rows and not row.twin and (row.restarts or len(rows) >= self._rows_at_once):
+                    yield from self._chunk(rows)
                     rows = []
                 for resolution in row.restarts:
                     self._samples[resolution].clear()
                     self._past.clear()
                 rows.append(row)
         if rows:
-            yield from self._judged(rows)
-
-    def _judged(self, rows: Sequence[Row]) -> Iterator[Floats]:
-        values = self._chunk(rows)
-        if values.ndim == 1:
-            if rows[0].sample is None:
-                yield values
-        else:
-            judged = [r for r, row in enumerate(rows) if row.sample is None]
-            if judged:
-                yield values if len(judged) == len(rows) else values[:, judged]
+            yield from self._chunk(rows)
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -124,10 +118,11 @@ class Evaluator:
             self._minute = minute
         # At a close the last minute's sample comes first: it belongs to the session that the close then ends.
         due.sort(key=lambda sample: sample[:2])
-        for _, _, sampled, resolution in due:
-            said = sampled if isinstance(sampled, Lasting) else answers(sampled, self.plan.readings)
-            yield Row(said, resolution, tuple(restarts))
-            restarts = []
+        before = None
+        for now, _, sampled, resolution in due:
+            said = sampled if isinstance(sampled, Lasting) else answers(sampled, self._of_samples.readings)
+            yield Row(said, resolution, tuple(restarts), twin=now == before)
+            restarts, before = [], now
         if self._day.turn(view):
             self._bases = {}
         said = view if isinstance(view, Lasting) else self._day.answers(view, self.plan.readings)
@@ -142,35 +137,58 @@ class Evaluator:
 
     # --- one chunk ----------------------------------------------------------------------------------------------------
 
-    def _chunk(self, rows: Sequence[Row]) -> Floats:
-        """All slots of all rows; samples among them join the past."""
-        if len(rows) == 1:
-            (row,) = rows
-            values, bases = self.values, self._bases if row.sample is None else {}
-            said = answered(row.answers, self.plan.readings)
-            self._compute(values, said, bases, _Places(self._samples, rows))
-            samples = values[:, None]
-        else:
-            values = np.empty((self.plan.size, len(rows)))
-            where, constants = self.plan.constants
-            values[where] = constants[:, None]
-            self._compute(
-                values, stacked([r.answers for r in rows], self.plan.readings), {}, _Places(self._samples, rows)
-            )
-            self.values[:] = values[:, -1]
-            samples = values
-        for resolution in RESOLUTIONS:
-            taken = np.flatnonzero([row.sample == resolution for row in rows])
-            if len(taken):
-                self._samples[resolution].append(samples[np.ix_(self.plan.history[resolution], taken)])
-        return values
+    def _chunk(self, rows: Sequence[Row]) -> Iterator[Floats]:
+        """All slots of the rows that are judged, if any are; samples among the rows join the past."""
+        judged = [row for row in rows if row.sample is None]
+        new = self._sampled([row for row in rows if row.sample is not None])
+        if len(judged) == 1 and rows[-1].sample is None:
+            self._join(new)
+            said = answered(judged[0].answers, self.plan.readings)
+            bases = {} if isinstance(judged[0].answers, Lasting) else self._bases
+            self._compute(self.plan, self.values, said, bases, None)
+            yield self.values
+            return
+        if not judged:
+            self._join(new)
+            return
+        values = _slots(self.plan, len(judged))
+        joins = {r: np.array([row.sample == r for row in rows]) for r in RESOLUTIONS}
+        here = np.flatnonzero([row.sample is None for row in rows])
+        joining = _Joining({r: np.cumsum(joins[r])[here] for r in RESOLUTIONS}, new=new)
+        self._compute(self.plan, values, stacked([row.answers for row in judged], self.plan.readings), {}, joining)
+        self.values[:] = values[:, -1]
+        self._join(new)
+        yield values
 
-    def _compute(self, values: Floats, said: Answers, bases: dict[int, Floats], places: _Places) -> None:
-        watch = self.stopwatch
+    def _sampled(self, rows: Sequence[Row]) -> dict[Resolution, Floats]:
+        """What joins the histories, ``(columns, samples)`` of each resolution."""
+        plan = self._of_samples
+        if not rows:
+            return {r: np.empty((len(plan.history[r]), 0)) for r in RESOLUTIONS}
+        values = _slots(plan, len(rows))
+        joins = {r: np.array([row.sample == r for row in rows]) for r in RESOLUTIONS}
+        place = {r: np.cumsum(joins[r]) - joins[r] for r in RESOLUTIONS}
+        twins = np.flatnonzero([row.twin for row in rows])
+        for r in RESOLUTIONS:
+            place[r][twins] -= joins[r][twins - 1]
+        where = {r: np.flatnonzero(joins[r]) for r in RESOLUTIONS}
+        said = stacked([row.answers for row in rows], plan.readings)
+        self._compute(plan, values, said, {}, _Joining(place, where=where))
+        return {r: values[np.ix_(plan.history[r], where[r])] for r in RESOLUTIONS}
+
+    def _join(self, new: dict[Resolution, Floats]) -> None:
+        for resolution, samples in new.items():
+            if samples.shape[1]:
+                self._samples[resolution].append(samples)
+
+    def _compute(
+        self, plan: Plan, values: Floats, said: Answers, bases: dict[int, Floats], joining: _Joining | None
+    ) -> None:
+        watch = self.stopwatch if plan is self.plan else None
         if watch is not None:
             watch.start()
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            for number, step in enumerate(self.plan.steps):
+            for number, step in enumerate(plan.steps):
                 match step:
                     case ReturnStep():
                         values[step.out] = said[step.price][step.column] / _bases(number, step, said, bases) - 1.0
@@ -183,7 +201,7 @@ class Evaluator:
                     case SegmentStep():
                         values[step.out] = reduced(step, values)
                     case WindowStep():
-                        values[step.out] = self._window(number, step, values, places)
+                        values[step.out] = self._window(number, step, values, joining)
                     case RankStep():
                         values[step.out] = ranked(step, values)
                     case SetStep():
@@ -193,29 +211,31 @@ class Evaluator:
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
-    def _window(self, number: int, step: WindowStep, values: Floats, places: _Places) -> Floats:
+    def _window(self, number: int, step: WindowStep, values: Floats, joining: _Joining | None) -> Floats:
         kernel = KERNELS[step.op]
         sources = tuple(values[slots] for slots in step.sources)
         samples, length = self._samples[step.resolution], kernel.length(step.samples)
-        if values.ndim == 1:
-            at, past = self._past.get(number, (-1, ()))
-            if at != samples.taken:
-                histories = tuple(samples.last(columns, length) for columns in step.columns)
-                past = _warmed(kernel.past(histories, step.samples), kernel.warm, length, np.array(samples.taken))
-                self._past[number] = samples.taken, past
-            return kernel.present(past, sources, step.samples)
-        return self._windows(number, step, values, sources, places)
+        if joining is not None:
+            return self._windows(number, step, values, sources, joining)
+        at, past = self._past.get(number, (-1, ()))
+        if at != samples.taken:
+            histories = tuple(samples.last(columns, length) for columns in step.columns)
+            past = _warmed(kernel.past(histories, step.samples), kernel.warm, length, np.array(samples.taken))
+            self._past[number] = samples.taken, past
+        return kernel.present(past, sources, step.samples)
 
     def _windows(
-        self, number: int, step: WindowStep, values: Floats, sources: tuple[Floats, ...], places: _Places
+        self, number: int, step: WindowStep, values: Floats, sources: tuple[Floats, ...], joining: _Joining
     ) -> Floats:
         """A window function of many rows: the pasts of each place in the history, joined by the rows that are there."""
         kernel = KERNELS[step.op]
         samples, length = self._samples[step.resolution], kernel.length(step.samples)
-        joined, place = places.joining[step.resolution], places.place[step.resolution]
+        place = joining.place[step.resolution]
         windows = tuple(
             np.lib.stride_tricks.sliding_window_view(
-                np.concatenate([samples.last(columns, length), values[np.ix_(past, joined)]], axis=1), length, axis=1
+                np.concatenate([samples.last(columns, length), joining.samples(step, past, columns, values)], axis=1),
+                length,
+                axis=1,
             )
             for past, columns in zip(step.past, step.columns, strict=True)
         )
@@ -227,25 +247,39 @@ class Evaluator:
             first, last = int(here[0]), int(here[-1])
             past = kernel.past(tuple(w[:, first : last + 1] for w in windows), step.samples)
             past = _warmed(past, kernel.warm, length, samples.taken + np.arange(first, last + 1))
-            self._past[number] = samples.taken + last, tuple(p[:, -1].copy() for p in past)
+            if joining.new is not None:
+                self._past[number] = samples.taken + last, tuple(p[:, -1].copy() for p in past)
             if last - first + 1 != len(here):
                 past = tuple(p[:, here - first] for p in past)
             result[:, rows] = kernel.present(past, tuple(s[:, rows] for s in sources), step.samples)
         return result
 
 
-class _Places:
-    """Which rows of a chunk are samples, by resolution, and how many of these each row has before it."""
+@dataclass(frozen=True, slots=True)
+class _Joining:
+    """How the samples of a chunk join the histories, by resolution.
 
-    def __init__(self, samples: dict[Resolution, Samples], rows: Sequence[Row]) -> None:
-        self.joining: dict[Resolution, Slots] = {}
-        self.place: dict[Resolution, Slots] = {}
-        if len(rows) == 1:
-            return
-        for resolution in samples:
-            joins = np.array([row.sample == resolution for row in rows])
-            self.joining[resolution] = np.flatnonzero(joins)
-            self.place[resolution] = np.cumsum(joins) - joins
+    `place`: how many samples each row has before it. `new`: the samples, ``(columns, samples)``; None where the rows
+    are the samples themselves: then `where` says which.
+    """
+
+    place: dict[Resolution, Slots]
+    new: dict[Resolution, Floats] | None = None
+    where: dict[Resolution, Slots] = field(default_factory=dict)
+
+    def samples(self, step: WindowStep, past: Slots, columns: Slots, values: Floats) -> Floats:
+        """The samples of a window function's past, ``(slots, samples)``."""
+        if self.new is not None:
+            return self.new[step.resolution][columns]
+        return values[np.ix_(past, self.where[step.resolution])]
+
+
+def _slots(plan: Plan, rows: int) -> Floats:
+    """Room for a chunk's values, constants in it."""
+    values = np.empty((plan.size, rows))
+    where, constants = plan.constants
+    values[where] = constants[:, None]
+    return values
 
 
 def _warmed(past: Past, warm: bool, length: int, taken: Slots) -> Past:  # noqa: FBT001 - as the kernel has it

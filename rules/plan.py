@@ -32,6 +32,7 @@ from rules.ast import (
     Universe,
     Window,
 )
+from rules.histories import readings_of
 from rules.lowering import LOWERINGS
 from rules.nodes import RESOLUTIONS, Nodes
 from rules.reach import furthest
@@ -173,7 +174,7 @@ class Compiler:
             size=len(nodes.all),
             constants=(_slots(constants), np.array([nodes.all[c][1] for c in constants], np.float64)),
             steps=tuple(steps),
-            readings=tuple(dict.fromkeys(r for step in steps for r in _readings(step))),
+            readings=tuple(dict.fromkeys(r for step in steps for r in readings_of(step))),
             requirements=Requirements(
                 instruments=tuple(self._instruments),
                 series=series,
@@ -244,16 +245,6 @@ def _part(node: tuple[object, ...]) -> object:
             return op, resolution, samples
         case _:
             return None
-
-
-def _readings(step: AnyStep) -> tuple[Reading, ...]:
-    match step:
-        case SourceStep(reading=reading):
-            return (reading,)
-        case ReturnStep(price=price, bases=bases):
-            return (price, *(reading for reading, _ in bases))
-        case _:
-            return ()
 
 
 def _slots(numbers: Sequence[object]) -> Slots:
