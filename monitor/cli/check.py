@@ -133,7 +133,7 @@ def _check_config(config: Path, data: Sequence[Path], findings: _Findings) -> No
                     message = f"`{rule.name}` notifies `{name}`, and {config} has no such receiver"
                     findings.add([Diagnostic(rule.source.file, rule.source.line, 1, Level.ERROR, message)])
         if ruleset is not None:
-            files = [*(Path(source.data) for source in settings.history), *data]
+            files = [*settings.history_files, *data]
             _check_history(ruleset, files, settings.calendar, findings)
 
 

@@ -164,12 +164,18 @@ async def _feed(name: str, feed: FeedSettings) -> Finding:
         return Finding(label, well=True, detail=f"simulator, {feed.scenario}")
     if feed.type == "replay":
         return Finding(label, well=True, detail=f"replay of {feed.data}")
+    if feed.type == "file":
+        return Finding(label, well=True, detail=f"folder {feed.folder}")
+    if feed.type == "series" and feed.url is None:
+        return Finding(label, well=True, detail=f"series of {feed.data}")
+    place = feed.url.get_secret_value() if feed.type == "series" and feed.url else ""
 
     from monitor.protocols import protocol
 
-    address = urlsplit(protocol(feed, name).address().url)
-    secure = address.scheme == "wss"
-    host, port = address.hostname or "", address.port or (443 if secure else 80)
+    address = urlsplit(place if feed.type == "series" else protocol(feed, name).address().url)
+    secure = address.scheme in {"wss", "https", "mqtts", "rediss"}
+    usual = {"mqtt": 1883, "mqtts": 8883, "redis": 6379, "rediss": 6379}.get(address.scheme, 443 if secure else 80)
+    host, port = address.hostname or "", address.port or usual
     try:
         async with asyncio.timeout(PATIENCE):
             _, writer = await asyncio.open_connection(host, port, ssl=secure or None)
@@ -189,7 +195,7 @@ def _files(settings: Settings) -> Iterator[Finding]:
     from monitor.data_files import DataFileError, read
 
     replays = [feed.data for feed in settings.feeds.values() if feed.type == "replay"]
-    for path in [*(h.data for h in settings.history), *replays]:
+    for path in [*settings.history_files, *replays]:
         try:
             read(path)
         except DataFileError as error:

@@ -6,16 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from monitor.settings import alerting, model, web
+from monitor.settings import alerting, feeds, history, model, web
+from monitor.settings.corporate_actions import FileActions
 from monitor.settings.problem import Key, Problem
 from rules.diagnostics import did_you_mean, listed, suggest
 
 FEEDS: Final[Mapping[str, type[BaseModel]]] = {
-    get_args(feed.model_fields["type"].annotation)[0]: feed for feed in get_args(model.FeedSettings)
+    get_args(feed.model_fields["type"].annotation)[0]: feed for feed in get_args(feeds.FeedSettings)
 }
 """The settings of every type of feed."""
+
+HISTORIES: Final[Mapping[str, type[BaseModel]]] = {
+    get_args(each.model_fields["type"].annotation)[0]: each for each in get_args(history.HistorySettings)
+}
+"""The settings of every type of history."""
 
 _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "store": model.StoreSettings,
@@ -24,7 +31,7 @@ _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "log": model.LogSettings,
 }
 _ITEMS: Final[Mapping[str, type[BaseModel]]] = {
-    "history": model.FileHistory,
+    "corporate_actions": FileActions,
     "receivers": alerting.ReceiverSettings,
     "inhibit": alerting.InhibitSettings,
 }
@@ -63,6 +70,9 @@ _OURS: Final = frozenset(
 ) | {"web_url", "base_path", "proxy"}
 """Errors whose text is our own."""
 
+_WHOLE: Final = frozenset({"series_place", "series_name"})
+"""Errors of a section as a whole, whose text says it all."""
+
 _TOGETHER: Final[Mapping[str, str]] = {
     "open_listen": "listen",
     "open_address": "external_url",
@@ -85,7 +95,7 @@ def explain(error: ValidationError, raw: Any) -> list[Problem]:  # noqa: ANN401 
     return [p for p in problems if p.path[-1:] == ("type",) or not {p.path, p.path[:-1]} & mistyped]
 
 
-def sections(path: Sequence[Key], raw: Any) -> type[BaseModel] | None:  # noqa: ANN401 - whatever stands in the file
+def sections(path: Sequence[Key], raw: Any) -> type[BaseModel] | None:  # noqa: ANN401, PLR0911 - one a section
     """The model whose keys may stand below a path; None where names are free, or there is none."""
     match tuple(path):
         case ():
@@ -94,7 +104,13 @@ def sections(path: Sequence[Key], raw: Any) -> type[BaseModel] | None:  # noqa: 
             return FEEDS.get(str(value_at(raw, (*path, "type"))))
         case (str(key),):
             return _SECTIONS.get(key)
-        case ("history" | "receivers" | "inhibit" as key, _):
+        case ("feeds", _, "columns"):
+            return feeds.SeriesColumns
+        case ("history", str()):
+            return history.VendorHistory  # keys where a list is due: they may be secrets
+        case ("history", _):
+            return HISTORIES.get(str(value_at(raw, (*path, "type"))))
+        case ("receivers" | "inhibit" as key, _):
             return _ITEMS[key]
         case ("receivers", _, "flap") | ("web", "tls") | ("web", "tokens", _):
             return _BELOW[str(path[0]), str(path[2 if path[0] == "receivers" else 1])]
@@ -104,6 +120,11 @@ def sections(path: Sequence[Key], raw: Any) -> type[BaseModel] | None:  # noqa: 
             return alerting.RouteSettings
         case _:
             return None
+
+
+def keys_of(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The keys of a section, as they are written in the file."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def unknown_names(tree: Any) -> list[Problem]:  # noqa: ANN401 - whatever stands in the file
@@ -149,7 +170,7 @@ def value_at(tree: Any, path: Sequence[Key]) -> Any:  # noqa: ANN401 - whatever 
     return tree
 
 
-def _problem(detail: ErrorDetails, raw: Any) -> Problem:  # noqa: ANN401
+def _problem(detail: ErrorDetails, raw: Any) -> Problem:  # noqa: ANN401, PLR0911 - one a kind of error
     kind, path, context = detail["type"], _path(detail["loc"]), detail.get("ctx", {})
     name = _name(path)
     match kind:
@@ -163,6 +184,8 @@ def _problem(detail: ErrorDetails, raw: Any) -> Problem:  # noqa: ANN401
             return _not_one_of(path, str(context["expected"]), raw)
         case _ if kind in _TOGETHER:
             return Problem((*path, _TOGETHER[kind]), detail["msg"])
+        case _ if kind in _WHOLE:
+            return Problem(path, detail["msg"], on_key=True)
         case _ if kind in _OURS:
             return Problem(path, f"`{name}`: {_as_written(detail, value_at(raw, path))}")
     if kind in _BOUNDS:
@@ -181,16 +204,18 @@ def _as_written(detail: ErrorDetails, written: object) -> str:
 
 
 def _no_feed(path: tuple[Key, ...], raw: Any) -> Problem:  # noqa: ANN401
-    shown, possible = value_at(raw, (*path, "type")), listed(list(FEEDS))
+    known, what = (HISTORIES, "history") if path[:1] == ("history",) else (FEEDS, "feed")
+    shown, possible = value_at(raw, (*path, "type")), listed(list(known))
     if shown is None:
         return Problem(path, f"`type` is missing: {possible}", on_key=True)
-    return Problem((*path, "type"), f"there is no feed of type `{shown}` in this version: write {possible}")
+    return Problem((*path, "type"), f"there is no {what} of type `{shown}` in this version: write {possible}")
 
 
 def _path(loc: Sequence[Key]) -> tuple[Key, ...]:
     """The keys of the file: without the feed's type, and the mark of a key, that the validator puts in between."""
     keys = [part for part in loc if part != "[key]"]
-    if len(keys) > 2 and keys[0] == "feeds" and keys[2] in FEEDS:  # noqa: PLR2004 - feeds, its name, its type
+    types = {"feeds": FEEDS, "history": HISTORIES}.get(str(keys[0]), {}) if keys else {}
+    if len(keys) > 2 and keys[2] in types:  # noqa: PLR2004 - feeds, its name, its type
         del keys[2]
     return tuple(keys)
 
@@ -205,7 +230,7 @@ def _unknown_key(path: tuple[Key, ...], raw: Any) -> Problem:  # noqa: ANN401
     if key in LATER.get(str(above[0]) if above else "", frozenset()):
         return Problem(path, f"`{key}` is not in this version: remove it", on_key=True)
     section = sections(above, raw)
-    known = list(section.model_fields) if section else []
+    known = list(keys_of(section)) if section else []
     found = suggest(key, known)
     hint = f"did you mean `{found}`?" if found else f"possible here: {', '.join(known)}"
     return Problem(path, f"unknown key `{key}`", hint, on_key=True)
@@ -214,8 +239,6 @@ def _unknown_key(path: tuple[Key, ...], raw: Any) -> Problem:  # noqa: ANN401
 def _not_one_of(path: tuple[Key, ...], expected: str, raw: Any) -> Problem:  # noqa: ANN401
     shown = value_at(raw, path)
     possible = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
-    if path[:1] == ("history",):
-        return Problem(path, f"there is no history of type `{shown}` in this version: write {listed(possible)}")
     found = suggest(str(shown), possible)
     hint = f"did you mean `{found}`?" if found else ""
     return Problem(path, f"`{_name(path)}` cannot be `{shown}`: write {listed(possible)}", hint)

@@ -5,6 +5,7 @@ Durations are nanoseconds; paths are as written until they are made absolute, re
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -165,6 +166,103 @@ class MqttFeed(StreamFeed):
         return url
 
 
+class FileFeed(Model):
+    """A folder into which somebody puts data files: each is taken once, when it stands still."""
+
+    type: Literal["file"]
+    folder: ExistingPath
+    pattern: Annotated[tuple[Text, ...], Field(min_length=1)] = ("*.parquet", "*.pq", "*.csv")
+    every: PositiveDuration = Field(default=_S, description="how often the folder is looked at")
+    still: Duration = Field(default=2 * _S, description="how long size and time of a file stay before it is read")
+
+    @field_validator("folder")
+    @classmethod
+    def _a_folder(cls, folder: Path) -> Path:
+        if not folder.is_dir():
+            raise PydanticCustomError("path", "`{path}` is no folder", {"path": str(folder)})
+        return folder
+
+
+class SeriesColumns(Model):
+    """What the columns are called in somebody else's table."""
+
+    ts: Text = Field(default="ts", description="what a value describes: a date or a time")
+    value: Text = "value"
+    published: Text | None = Field(default=None, description="when a value came out; without it, with its ts")
+    series: Text | None = Field(default=None, description="the column that names the series, in a table of several")
+
+
+class SeriesFeed(Model):
+    """External series (a yield, a P/E) from a CSV file or a web address, read again and again."""
+
+    type: Literal["series"]
+    url: SecretStr | None = Field(default=None, description="https://HOST/PATH of a CSV")
+    data: ExistingPath | None = Field(default=None, description="or a file, CSV or Parquet")
+    series: Text | None = Field(default=None, description="the name of the one series in it")
+    columns: SeriesColumns = SeriesColumns()
+    missing: tuple[str, ...] = Field(default=("", "."), description="texts that stand where there is no value")
+    every: PositiveDuration = 3600 * _S
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("http://", "https://")):
+            raise PydanticCustomError("feed_url", "is no web address: write https://HOST/PATH")
+        return url
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.url is None) == (self.data is None):
+            raise PydanticCustomError("series_place", "a feed of series has either `url` or `data`")
+        if (self.series is None) == (self.columns.series is None):
+            raise PydanticCustomError(
+                "series_name",
+                "a feed of series has either `series`, its name, or `columns.series`, the column of names",
+            )
+        return self
+
+
+class RedisFeed(StreamFeed):
+    """A stream of somebody else's in Redis or Valkey, read from where it was left."""
+
+    type: Literal["redis"]
+    url: SecretStr = Field(description="redis://HOST:PORT/0, rediss:// with TLS, or unix:///PATH")  # type: ignore[assignment] # has a password
+    symbols: None = Field(default=None, description="not for this feed: its stream says what there is")
+    stream: Text = Field(description="its key")
+    kind: Literal["quotes", "trades", "bars", "statuses"]
+    begin: Literal["new", "oldest"] = Field(default="new", description="where to begin the first time")
+    payload: Text | None = Field(
+        default=None, description="the field that holds JSON or MessagePack; without it, the entry's fields are the row"
+    )
+    symbol: Text = Field(default="{symbol}", description="the instrument, of fields of a row: {base}/{quote}")
+    time: Text = Field(default="ts", description="the path of the time in a row")
+    unit: Literal["rfc3339", "s", "ms", "us", "ns", "received"] = "rfc3339"
+    rows: str = Field(default="", description="the path of the list of rows, where a message is not a row or a list")
+    fields: dict[Text, Text] = Field(default_factory=dict, description="by our names, paths in a row: {bid: best.bid}")
+    bar: PositiveDuration = Field(default=60 * _S, description="how long a bar is")
+
+    def layout(self) -> ForeignLayout:
+        """How an entry is read."""
+        return ForeignLayout(
+            "stream", self.kind, self.symbol, self.time, self.unit, self.rows, self.fields, self.bar / _S
+        )
+
+    @field_validator("url")
+    @classmethod
+    def _websocket(cls, url: SecretStr) -> SecretStr:  # type: ignore[override] # another kind of address
+        if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise PydanticCustomError("feed_url", "is no address of a Redis: write redis://HOST:PORT")
+        return url
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        try:
+            self.layout()
+        except LayoutError as error:
+            raise PydanticCustomError("mqtt_mapping", "{why}", {"why": str(error)}) from error
+        return self
+
+
 class SimulatorFeed(Model):
     """The embedded exchange, playing a scenario over a vendor's protocol."""
 
@@ -186,6 +284,7 @@ class ReplayFeed(Model):
     type: Literal["replay"]
     data: ExistingPath
     speed: float = Field(default=60.0, ge=0, allow_inf_nan=False, description="event seconds a second; 0 is at once")
+    feed: Text | None = Field(default=None, description="whose frames, where a folder has those of several feeds")
 
 
 FeedSettings = (
@@ -196,6 +295,9 @@ FeedSettings = (
     | CoinbaseFeed
     | KrakenFeed
     | MqttFeed
+    | RedisFeed
+    | FileFeed
+    | SeriesFeed
     | SimulatorFeed
     | ReplayFeed
 )

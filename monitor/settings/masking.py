@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from monitor.settings.explain import LATER, sections
+from monitor.settings.explain import LATER, keys_of, sections
 from monitor.settings.problem import Key
 from monitor.settings.tree import plain_tree
 from rules.diagnostics import Diagnostic
@@ -71,7 +71,7 @@ def _secrets(node: Node, path: tuple[Key, ...], tree: Any) -> Iterator[ScalarNod
         case MappingNode(entries=entries):
             section = sections(path, tree)
             for key, value in entries:
-                field = section.model_fields.get(key.text) if section else None
+                field = keys_of(section).get(key.text) if section else None
                 unknown = field is None and not (len(path) == 1 and path[0] in _FREE) and key.text not in _OPEN
                 if unknown or (field is not None and _secret(field.annotation)):
                     yield from _scalars(value)

@@ -15,8 +15,10 @@ from pydantic_core import PydanticCustomError
 
 from monitor.settings.alerting import InhibitSettings, ReceiverSettings, RootRouteSettings, TimeSettings
 from monitor.settings.base import ExistingPath, FilePath, Model, Name, Text
+from monitor.settings.corporate_actions import FileActions
 from monitor.settings.durations import UNITS, Duration, PositiveDuration
 from monitor.settings.feeds import FeedSettings
+from monitor.settings.history import FileHistory, HistorySettings
 from monitor.settings.web import WebSettings
 from rules.diagnostics import did_you_mean
 
@@ -66,13 +68,6 @@ class StoreSettings(Model):
         )
 
 
-class FileHistory(Model):
-    """Bars of a file, imported at start."""
-
-    type: Literal["file"]
-    data: ExistingPath
-
-
 class LogSettings(Model):
     """What is logged, and how."""
 
@@ -92,7 +87,13 @@ class Settings(Model):
     )
     rules: tuple[ExistingPath, ...] = Field(default=(), description="rule files and folders, relative to this file")
     feeds: dict[Name, Annotated[FeedSettings, Field(discriminator="type")]] = Field(default_factory=dict)
-    history: tuple[FileHistory, ...] = ()
+    history: tuple[Annotated[HistorySettings, Field(discriminator="type")], ...] = ()
+    corporate_actions: tuple[FileActions, ...] = Field(
+        default=(), description="splits, dividends and new symbols: ts, symbol, kind and ratio, amount or new"
+    )
+    dividends: Literal["ignore", "adjust"] = Field(
+        default="ignore", description="adjust: prices before a dividend are lowered by it, so returns are total returns"
+    )
     receivers: Annotated[dict[Name, ReceiverSettings], Field(min_length=1)] = Field(
         default_factory=lambda: {CONSOLE: ReceiverSettings(urls=(SecretStr("console://"),))}
     )
@@ -133,6 +134,11 @@ class Settings(Model):
     def told(self) -> tuple[str, ...]:
         """Names of the receivers that are told unless a rule says otherwise."""
         return self.route.receiver if self.route else tuple(self.receivers)
+
+    @property
+    def history_files(self) -> tuple[Path, ...]:
+        """The files that are the past."""
+        return tuple(entry.data for entry in self.history if isinstance(entry, FileHistory))
 
     def secrets(self) -> list[str]:
         """Every secret text, for masking in logs; the address of a store without a password is none."""
