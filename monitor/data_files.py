@@ -102,7 +102,15 @@ def read(path: Path | str, label: Label = "start", bar_ns: int | None = None) ->
         DataFileError: the file, or a row of it, cannot be read.
     """
     path = Path(path)
-    raw = _load(path)
+    return of_table(path, load_table(path), label, bar_ns)
+
+
+def of_table(path: Path, raw: pl.DataFrame, label: Label = "start", bar_ns: int | None = None) -> DataFile:
+    """The same of a table that was read already: texts, as in CSV, or typed columns. `path` names it in messages.
+
+    Raises:
+        DataFileError: a row of it cannot be read.
+    """
     kind = _kind(path, raw.columns)
     wanted = [c for c in (*_NEEDED[kind], *_OPTIONAL[kind]) if c in raw.columns]
     notes = []
@@ -179,7 +187,7 @@ def session_bars(
     return frame if len(reels) == 1 else frame.sort("end", maintain_order=True)
 
 
-def _load(path: Path) -> pl.DataFrame:
+def load_table(path: Path) -> pl.DataFrame:
     """The file as it is; every column of CSV as text, so that what cannot be read can be shown."""
     try:
         if path.suffix.lower() in PARQUET:
