@@ -23,8 +23,11 @@ from monitor.alerting.dispatcher import Dispatcher
 from monitor.committer import Committer
 from monitor.compaction import compact
 from monitor.compute import ComputeThread
+from monitor.corporate_actions.book import ActionBook
+from monitor.corporate_actions.screen import ADJUSTED, SPLIT, screened
+from monitor.data_health import NAMES as DATA_TROUBLES
 from monitor.feeds import Feeds
-from monitor.health import FEED_DOWN, RULE_SUSPENDED, RULES_INVALID, STORE_DOWN, HealthBoard
+from monitor.health import ACTIONS_INVALID, FEED_DOWN, RULE_SUSPENDED, RULES_INVALID, STORE_DOWN, HealthBoard
 from monitor.liveness import Liveness
 from monitor.metrics import Metrics, Step
 from monitor.notify.outbox import Notifier
@@ -82,6 +85,7 @@ class Parts:
     receivers: tuple[str, ...]
     history: Sequence[pl.DataFrame]
     series: Sequence[pl.DataFrame]
+    book: ActionBook
 
 
 class Daemon:
@@ -93,6 +97,8 @@ class Daemon:
         self._notifier, self._health, self._metrics = parts.notifier, parts.health, parts.metrics
         self._rule_paths, self._schedule, self._follows_wall = parts.rule_paths, parts.schedule, parts.follows_wall
         self._receivers, self._history, self._series = parts.receivers, parts.history, parts.series
+        self._book = parts.book
+        self._data_troubles: set[tuple[str, str, str]] = set()
         self.events, self.zone = EventStream(), parts.zone
         self.turn = asyncio.Lock()
         self.committer = Committer(
@@ -199,6 +205,28 @@ class Daemon:
             self._health.raise_(RULE_SUSPENDED, reason, labels={"rule": rule})
         self._suspended = set(reasons)
 
+    async def watch_data(self) -> None:
+        """Turn what is wrong with the data into health conditions, and take up new corporate actions, for ever."""
+        while True:
+            await asyncio.sleep(_WATCH)
+            if await asyncio.to_thread(self._book.reread):
+                await self._in_turn(Pipeline.adopt_actions, self._book.actions, clock.wall_ns())
+                for action in self._book.actions:  # what was asked of its history is answered
+                    self._health.clear(SPLIT, labels={"symbol": action.symbol})
+                await self._load_history()
+                _LOG.info("corporate actions", count=len(self._book.actions))
+            if self._book.error:
+                self._health.raise_(ACTIONS_INVALID, self._book.error)
+            else:
+                self._health.clear(ACTIONS_INVALID)
+            troubles = await self.compute.run(Pipeline.troubles, clock.wall_ns())
+            for trouble in troubles:
+                self._health.raise_(trouble.name, trouble.reason, labels={trouble.label: trouble.subject})
+            now = {(trouble.name, trouble.label, trouble.subject) for trouble in troubles}
+            for name, label, subject in self._data_troubles - now:
+                self._health.clear(name, labels={label: subject})
+            self._data_troubles = now
+
     async def tell_health(self) -> None:
         """Tell what the health board has to tell, for ever: as alerts; directly where the store is what is ill."""
         async with asyncio.TaskGroup() as telling:
@@ -251,7 +279,8 @@ class Daemon:
         except StoreError as error:
             _LOG.warning("new rules see only what came since the start, until the next one", error=str(error))
             stored, series = [], []
-        await self.compute.run(Pipeline.include_history, [*stored, *self._history], [*series, *self._series])
+        history, _ = screened(self._history, stored, self._book.actions)
+        await self.compute.run(Pipeline.include_history, [*stored, *history], [*series, *self._series])
 
     # --- what happened --------------------------------------------------------------------------------------
 
@@ -289,7 +318,7 @@ class Daemon:
 
     def unready(self) -> list[str]:
         """Why alerts cannot be decided or kept at the moment."""
-        passable = {RULES_INVALID, RULE_SUSPENDED}
+        passable = {RULES_INVALID, RULE_SUSPENDED, ACTIONS_INVALID, ADJUSTED} | DATA_TROUBLES
         return [f"{c['name']}: {c['reason']}" for c in self._health.conditions() if c["name"] not in passable]
 
     def feeds(self) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ STORE_DOWN: Final = "store-down"
 FEED_DOWN: Final = "feed-down"
 RULES_INVALID: Final = "rules-invalid"
 RECEIVER_FAILING: Final = "receiver-failing"
+ACTIONS_INVALID: Final = "corporate-actions-invalid"
 RULE_SUSPENDED: Final = "rule-suspended"
 
 GRACE: Final[Mapping[str, float]] = {STORE_DOWN: 10.0, FEED_DOWN: 60.0}

@@ -18,6 +18,8 @@ import polars as pl
 
 from connectors.batch import Batch, Receipt
 from monitor import clock, journal
+from monitor.corporate_actions import Action
+from monitor.data_health import DataHealth, Trouble
 from monitor.ingest import CleanBatch, Cutter, TruthFilter
 from monitor.last_quotes import LastQuotes
 from monitor.notify.compose import Notice, describe, plain_evidence
@@ -29,6 +31,8 @@ from rules.ruleset import RuleSet
 from rules.transition import InstanceRecord, Transition
 
 SECOND: Final = 1_000_000_000
+WATERMARKS: Final = pl.Schema({"feed": pl.String(), "newest": pl.Int64()})
+"""Of a checkpoint, beside the state: the newest event time of each feed, UTC ns."""
 FEED: Final = "feed"
 """The field of a journal entry that names its feed."""
 SUSPENDED: Final = "suspended"
@@ -92,6 +96,9 @@ class Pipeline:
         self._last_quotes = LastQuotes(state)
         self._own = SelfSeries(truth.rejects, follows_wall=follows_wall)
         self._own.want(engine.requirements.series)
+        self.data_health = DataHealth(zone)
+        truth.know(state.last_prices())
+        self._tell_splits()
 
     # --- data -----------------------------------------------------------------------------------------------
 
@@ -203,6 +210,20 @@ class Pipeline:
         for frame in series:
             self.state.import_series(frame)
 
+    def adopt_actions(self, actions: Sequence[Action], wall_ns: int) -> list[Result]:
+        """All corporate actions there are: what is due is applied at once, and decided on."""
+        self.state.actions.know(actions)
+        self._tell_splits()
+        return [*self._steps(wall_ns), self._step(CleanBatch(event_time=self.state.now), wall_ns)]
+
+    def _tell_splits(self) -> None:
+        for symbol, splits in self.state.actions.splits().items():
+            self.truth.tell_splits(symbol, splits)
+
+    def troubles(self, wall_ns: int) -> list[Trouble]:
+        """What is wrong with the data now."""
+        return self.data_health.look(self.truth, wall_ns)
+
     def feeds_down(self, count: int) -> None:
         """So many feeds are not live while they should be: a figure that rules may look at."""
         self._own.feeds_down = count
@@ -222,6 +243,8 @@ class Pipeline:
     def checkpoint(self) -> Checkpoint:
         """The rolling frames after the last result, and the bars that closed since the last checkpoint."""
         frames = {name: frame_bytes(frame) for name, frame in self.state.checkpoint_frames().items()}
+        marks = pl.DataFrame([*self.truth.watermarks().items()], schema=WATERMARKS, orient="row")
+        frames["watermarks"] = frame_bytes(marks)
         minutes, sessions = self.state.closed_bars()
         return Checkpoint(self._last_id, frames, [*_chunks("1m", minutes), *_chunks("1d", sessions)])
 

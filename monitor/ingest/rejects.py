@@ -86,6 +86,11 @@ class Rejects:
         """The newest rejected rows, by cause, oldest first."""
         return [reject for rejects in self._examples.values() for reject in list(rejects)]
 
+    def worst(self, feed: str) -> Cause | None:
+        """What most of a feed's refused rows were refused for."""
+        own = Counter({cause: n for (name, cause), n in list(self.counts.items()) if name == feed})
+        return own.most_common(1)[0][0] if own else None
+
     def total(self, cause: Cause) -> int:
         """Rows rejected for `cause`, over all feeds."""
         return sum(n for (_, counted), n in list(self.counts.items()) if counted is cause)

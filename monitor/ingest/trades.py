@@ -158,6 +158,16 @@ class TradeFilter:
                 self._known["price"][code] = held.price
         return result
 
+    def vouch(self, codes: Codes, prices: Floats) -> list[pl.DataFrame]:
+        """The held prints that prices of another feed confirm, a row each; they are good from now on."""
+        released = []
+        for code in self._held_among(codes):
+            held, bound = self._held[code], self._scales.bound(code)
+            if any(_near(held.price, price, bound) for price in prices[codes == code].tolist()):
+                released.append(self._held.pop(code).row)
+                self._known["price"][code] = held.price
+        return released
+
     def learn(self, trades: TradeColumns) -> None:
         """Take trades as true."""
         self._known.cover(trades.codes)

@@ -21,6 +21,7 @@ from monitor.ingest.halts import Bands, trading_statuses
 from monitor.ingest.instruments import Instruments
 from monitor.ingest.leaps import Held, Leaps
 from monitor.ingest.quotes import QuoteColumns, QuoteFilter
+from monitor.ingest.ranks import Ranks
 from monitor.ingest.recent_prints import RecentPrints
 from monitor.ingest.rejects import Cause, Rejects
 from monitor.ingest.skew import Skews
@@ -40,6 +41,7 @@ class TruthSettings:
     until the instrument's usual moves say less; both above 1. `recent_trades`: how many trades of the lateness window
     are remembered at most, 16 bytes each, to know one that is sent again. `earliest_ns`, `latest_ns`: the calendar's
     ends, outside of which no time is believed. `closes`: of its sessions, UTC ns, for data whose time is their own.
+    `feeds`: their names, the best one first.
     """
 
     lateness_ns: int = 30 * _SECOND
@@ -49,6 +51,7 @@ class TruthSettings:
     recent_trades: int = 1_000_000
     earliest_ns: int = 0
     latest_ns: int = 2**63 - 1
+    feeds: tuple[str, ...] = ()
     closes: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
@@ -79,6 +82,9 @@ class TruthFilter:
         self._bands = Bands()
         self._leaps = Leaps(self._settings.closes, self._settings.lateness_ns)
         self.skews = Skews()
+        self.ranks = {kind: Ranks(self._settings.feeds) for kind in ("quotes", "trades", "bars")}
+        """By kind: of two feeds one may have the better quotes and the other the only trades."""
+        self._vouched: list[pl.DataFrame] = []
 
     @property
     def held(self) -> int:
@@ -135,6 +141,7 @@ class TruthFilter:
             for kind, frame in frames.items()
             if frame.height and (rows := self._timely(feed, kind, self._sound(feed, kind, frame), now_ns, floor))
         }
+        timely = {kind: kept for kind, rows in timely.items() if (kept := self._unshadowed(feed, kind, rows))}
         self._quotes.forget_batch()
         clean = {}
         if quotes := timely.get("quotes"):
@@ -148,6 +155,9 @@ class TruthFilter:
             clean["trades"] = self._settle(feed, trades.frame, verdict)
         elif self._trades.held and quotes:
             clean["trades"] = self._settle(feed, batch.trades.clear(), self._trades.confirm(self._quotes))
+        if self._vouched:
+            clean["trades"] = pl.concat([*self._vouched, clean.get("trades", batch.trades.clear())])
+            self._vouched = []
         if bars := timely.get("bars"):
             codes = self._instruments.codes(bars.frame["symbol"])
             clean["bars"] = self._drop(feed, "bars", bars.frame, self._bars.judge(bars.frame, codes))
@@ -212,6 +222,24 @@ class TruthFilter:
             return trades
         frame = self._drop(feed, "trades", trades.frame, outside * np.uint8(number(Cause.OUTSIDE_BAND)))
         return _Timely(frame, trades.times[~outside], trades.keys[~outside]) if frame.height else None
+
+    def _unshadowed(self, feed: str, kind: str, rows: _Timely) -> _Timely | None:
+        """The rows of instruments of which no better feed is fresh."""
+        if self.ranks[kind].alone(feed):
+            return rows
+        frame = rows.frame
+        codes = self._instruments.codes(frame["symbol"])
+        if kind == "quotes":
+            prices = (frame["bid"].to_numpy() + frame["ask"].to_numpy()) / 2
+        else:
+            prices = frame["price" if kind == "trades" else "close"].to_numpy()
+        shadowed = self.ranks[kind].shadow(feed, codes, rows.times, prices, self._instruments.symbols())
+        if shadowed is None:
+            return rows
+        if self._trades.held:
+            self._vouched += self._trades.vouch(codes[shadowed], prices[shadowed])
+        kept = ~shadowed
+        return _Timely(frame.filter(kept), rows.times[kept], rows.keys[kept]) if kept.any() else None
 
     def _with_held(self, feed: str, frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
         """The rows of a batch, and before them the row held for its time, if that is confirmed by the first of them."""

@@ -374,6 +374,18 @@ class MarketState:
         """Last quote, trade and price of every instrument, or of some; null where there is none."""
         return quotes_frame(self.index, self.columns, codes)
 
+    def last_prices(self) -> dict[str, tuple[float, int]]:
+        """The last price of each instrument, or else its last close, and when that was, UTC ns."""
+        c, known = self.columns, len(self.index)
+        price, at = c.price[:known].copy(), c.price_ts[:known].copy()
+        for session in range(self.sessions.first, min(self.sessions.stop, self.session + 1 if self.now else 2**31)):
+            closes = self.sessions.close(session)[:known]
+            later = (closes > 0) & (self.calendar.close_ns(session) > at)
+            price[later], at[later] = closes[later], self.calendar.close_ns(session)
+        known_prices = np.flatnonzero(price > 0).tolist()
+        symbols = self.index.symbols()
+        return {symbols[code]: (float(price[code]), int(at[code])) for code in known_prices}
+
     def closed_bars(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Minute and session bars closed since the last call (:data:`MINUTE_BARS`, :data:`SESSION_BARS`).
 

@@ -1,0 +1,62 @@
+"""History before it is taken in: what cannot be at the level of prices as traded is left out, and said."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import polars as pl
+
+from monitor.corporate_actions.action import Action, Kind
+from monitor.corporate_actions.detect import SuspectedSplit, level_mismatches, suspected_splits
+
+ADJUSTED: Final = "history-adjusted"
+SPLIT: Final = "split-suspected"
+_OVERLAP: Final = dt.timedelta(days=15)
+
+
+class Objection(NamedTuple):
+    """Why some of the history of a symbol was left out: a health condition's name, its subject and its reason."""
+
+    condition: str
+    symbol: str
+    reason: str
+
+
+def screened(
+    history: Sequence[pl.DataFrame], traded: Sequence[pl.DataFrame], actions: Iterable[Action]
+) -> tuple[list[pl.DataFrame], list[Objection]]:
+    """The history that can be true, and what is held against the rest.
+
+    Args:
+        history: session bars to be taken in, ``ts`` (Date), ``symbol``, ``close``.
+        traded: session bars as the monitor saw them.
+        actions: those that are known.
+    """
+    objections: list[Objection] = []
+    frames = []
+    known = [(a.symbol, a.date) for a in actions if a.kind is Kind.SPLIT]
+    for frame in history:
+        kept = frame
+        for own in traded:
+            for mismatch in level_mismatches(kept, own.filter(pl.col("ts") >= pl.col("ts").max() - _OVERLAP)):
+                objections.append(Objection(ADJUSTED, mismatch.symbol, mismatch.text))
+                kept = kept.filter(pl.col("symbol") != mismatch.symbol)
+        for split in suspected_splits(kept):
+            if not any(symbol == split.symbol and abs((date - split.date).days) <= 1 for symbol, date in known):
+                objections.append(Objection(SPLIT, split.symbol, question(split)))
+                kept = kept.filter((pl.col("symbol") != split.symbol) | (pl.col("ts") >= split.date))
+        frames.append(kept)
+    return frames, objections
+
+
+def question(split: SuspectedSplit) -> str:
+    """What is asked of a jump that may be a split."""
+    ratio = f"{split.new}:{split.old}"
+    answer = f"rotation history split {split.symbol} {ratio} --on {split.date}"
+    return (
+        f"{split.symbol} went from {split.before:g} to {split.after:g} on {split.date}, as by a split of {ratio}, and "
+        f"the market did not: one of the levels is not used. If it was a split, add the line `{split.line}` to a file of "
+        f"`corporate_actions:`, or stop the monitor and run `{answer}`; if not, the same with 1:1"
+    )

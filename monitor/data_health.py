@@ -1,0 +1,89 @@
+"""What is wrong with the data themselves, in words: clocks, refusals, feeds that differ, jumps like a split."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, deque
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from monitor.corporate_actions.detect import SuspectedSplit
+from monitor.corporate_actions.screen import SPLIT, question
+from monitor.ingest.truth import TruthFilter
+
+FEED_CLOCK: Final = "feed-clock"
+FEED_REFUSED: Final = "feed-refused"
+FEEDS_DISAGREE: Final = "feeds-disagree"
+NAMES: Final = frozenset({FEED_CLOCK, FEED_REFUSED, FEEDS_DISAGREE, SPLIT})
+
+AHEAD_NS: Final = 1_000_000_000
+"""How far a feed's clock may be ahead of the machine's."""
+_WINDOW_NS: Final = 60_000_000_000
+_LEAST_ROWS: Final = 20
+_SECOND: Final = 1e9
+
+
+class Trouble(NamedTuple):
+    """A health condition that holds: its name, what it is about, and why."""
+
+    name: str
+    label: str
+    subject: str
+    reason: str
+
+
+class DataHealth:
+    """Looks at a filter from time to time; used from the filter's thread."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._history: deque[tuple[int, Counter[str], Counter[str]]] = deque()
+
+    def look(self, truth: TruthFilter, wall_ns: int) -> list[Trouble]:
+        """What holds at `wall_ns`, UTC."""
+        return [*_clocks(truth), *self._refused(truth, wall_ns), *_disagreements(truth), *self._splits(truth)]
+
+    def _refused(self, truth: TruthFilter, wall_ns: int) -> list[Trouble]:
+        """Feeds of whose rows of the last minute more than half were refused."""
+        refused: Counter[str] = Counter()
+        for (feed, _), count in list(truth.rejects.counts.items()):
+            refused[feed] += count
+        seen = Counter(truth.rejects.seen)
+        self._history.append((wall_ns, seen, refused))
+        while len(self._history) > 1 and self._history[1][0] <= wall_ns - _WINDOW_NS:
+            self._history.popleft()
+        _, seen_before, refused_before = self._history[0]
+        found = []
+        for feed in seen:
+            rows, bad = seen[feed] - seen_before[feed], refused[feed] - refused_before[feed]
+            if rows >= _LEAST_ROWS and 2 * bad > rows:
+                cause = truth.rejects.worst(feed)
+                reason = f"{bad} of its {rows} rows of the last minute were refused, most of all time as {cause}"
+                found.append(Trouble(FEED_REFUSED, "feed", feed, reason))
+        return found
+
+    def _splits(self, truth: TruthFilter) -> list[Trouble]:
+        found = []
+        for symbol, s in truth.suspected_splits().items():
+            date = dt.datetime.fromtimestamp(s.at / _SECOND, self._zone).date()
+            split = SuspectedSplit(symbol, date, s.new, s.old, s.before, s.after)
+            found.append(Trouble(SPLIT, "symbol", symbol, question(split)))
+        return found
+
+
+def _clocks(truth: TruthFilter) -> list[Trouble]:
+    return [
+        Trouble(
+            FEED_CLOCK,
+            "feed",
+            feed,
+            f"its clock is {-skew / _SECOND:.1f} s ahead of this machine's: see `timedatectl` first, then the feed",
+        )
+        for feed, skew in truth.skews.medians().items()
+        if skew < -AHEAD_NS
+    ]
+
+
+def _disagreements(truth: TruthFilter) -> list[Trouble]:
+    found = {f"{d.used}/{d.other}": d.text for ranks in truth.ranks.values() for d in ranks.disagreements()}
+    return [Trouble(FEEDS_DISAGREE, "feeds", feeds, text) for feeds, text in found.items()]
