@@ -93,6 +93,32 @@ def show(config: Path | None, form: str) -> None:
         print_table(("series", "from", "to", "values"), lines, frozenset({"values"}))
 
 
+@history.command()
+@click.argument("symbol")
+@click.argument("ratio")
+@click.option(
+    "--on", "day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The ex-date: first at the new level."
+)
+@config_option
+def split(symbol: str, ratio: str, day: dt.datetime, config: Path | None) -> None:
+    """Say that SYMBOL was split: RATIO is new shares and old ones, 10:1, or 1:20; 1:1 says that a jump was no split.
+
+    Prices before are brought to the new level when they are read; what is stored stays as traded. With the embedded
+    store, stop the monitor first; it takes effect at the next start.
+    """
+    import asyncio
+
+    from monitor.corporate_actions import Action, ActionError, Kind, parse_ratio
+    from monitor.corporate_actions.book import add_action
+
+    try:
+        action = Action(day.date(), symbol, Kind.SPLIT, ratio=parse_ratio(ratio))
+    except ActionError as error:
+        raise Fault(str(error)) from None
+    asyncio.run(_with_store(settings_of(find_config(config)), lambda store: add_action(store, action)))
+    click.echo(f"{symbol} {ratio} on {action.date}: from the next start on")
+
+
 def _day(moment: dt.datetime) -> str:
     return moment.date().isoformat()
 
