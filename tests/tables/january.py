@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +44,7 @@ def table(folder: Path) -> str:
         told = by_day.get(day, [])
         _follow(firing, told)
         if day >= _FIRST:
-            stages = ", ".join(STAGES[name] for name in STAGES if name in firing) or "–"
+            stages = ", ".join(STAGES[name] for name in STAGES if name in firing) or "none yet"
             fired = _named(t for t in told if is_firing(t))
             resolved = _named(t for t in told if t.new is State.RESOLVED)
             date = f"{day:%a} {day.day} January"
@@ -83,7 +83,7 @@ def with_table(text: str, rows: str) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"no {BEGIN.strip()} followed by {END}")
-    return "".join((before, begin, rows, end, after))
+    return f"{before}{begin}{rows}{end}{after}"
 
 
 def main() -> None:
