@@ -396,7 +396,11 @@ class AlertBook:
 
     def receivers(self, alert: Alert) -> list[str]:
         """Who an alert goes to."""
-        return list(dict.fromkeys(self.groups[i].receiver for i in self._groups_of.get(alert.episode, ())))
+        return list(dict.fromkeys(group.receiver for group in self.groups_of(alert)))
+
+    def groups_of(self, alert: Alert) -> list[Group]:
+        """The groups an alert is told in."""
+        return [self.groups[group_id] for group_id in self._groups_of.get(alert.episode, ())]
 
     def inhibitors(self, alert: Alert) -> list[str]:
         """Fingerprints of the alerts that inhibit one."""

@@ -1,8 +1,8 @@
 """Matchers of labels in Alertmanager's syntax: ``name=value``, ``!=``, ``=~``, ``!~``; a value may be quoted.
 
 A label that is not there is empty. Regular expressions match the whole value; they are RE2's, as Alertmanager's are,
-which takes time in proportion to the text whatever the pattern: nobody can make the monitor hang with one. The rule's name is the label
-``alertname``, which may be written ``alert`` as well.
+which take time in proportion to the text whatever the pattern, so that nobody can make the monitor hang with one. The
+rule's name is the label ``alertname``, which may be written ``alert`` as well.
 """
 
 from __future__ import annotations

@@ -73,6 +73,10 @@ class MuteTimes:
         }
         self._named |= {name: tuple(intervals) for name, intervals in named.items()}
 
+    def intervals(self, name: str) -> tuple[TimeInterval, ...]:
+        """What a name stands for."""
+        return self._named[name]
+
     def holding(self, names: Sequence[str], at: int) -> list[str]:
         """Those of the names that hold at a time."""
         return [name for name in names if any(i.contains(at, self._calendar) for i in self._named[name])]
