@@ -93,7 +93,7 @@ class Engine:
         if view.now < self._now:
             return Evaluation()
         values, dear = self._timed(view, self._budget) if self._budget else (self._evaluator.evaluate(view), {})
-        step, folded = self._judged(Moment.of(view), values, verdicts(self.instances, values))
+        step, folded = self._judged(Moment(view), values, verdicts(self.instances, values))
         changed = [self.instances.record(i) for i in sorted(step.changed | folded)]
         if dear:
             self._suspend(dear)
@@ -121,7 +121,7 @@ class Engine:
         for view in views:
             if view.now >= latest:
                 latest = view.now
-                moments.append(Moment.of(view) if evidence else Moment.bare(view))
+                moments.append(Moment.kept(view, prices=evidence))
                 yield view
 
     def _judged(
@@ -176,7 +176,7 @@ class Engine:
         row = self.instances.rows[i]
         if row.rule.name in self.suspended:
             return _NO_EVIDENCE
-        return self._witness.evidence(row.rule.when, row.member, self._evaluator.values, Moment.of(view))
+        return self._witness.evidence(row.rule.when, row.member, self._evaluator.values, Moment(view))
 
     def value(self, i: int) -> tuple[float | None, str]:
         """What instance `i` is about, as of the last evaluation, and its type."""

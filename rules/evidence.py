@@ -26,6 +26,7 @@ from rules.ast import (
     Universe,
 )
 from rules.plan import Compiler
+from rules.readings import Lasting
 from rules.ruleset import Formula
 from rules.timers import Ints
 from rules.transition import Evidence
@@ -62,27 +63,45 @@ def deciding(expr: Expr) -> tuple[Expr, str, Expr] | None:
             return None
 
 
-@dataclass(frozen=True, slots=True)
 class Moment:
-    """When a decision is made, and the prices that it is seen with: ``(instruments,)`` and their event times.
+    """When a decision is made, and the prices that it is seen with.
 
-    `now` is event time, UTC nanoseconds; `session` its ordinal in the calendar.
+    `now` is event time, UTC nanoseconds; `session` its ordinal in the calendar. The prices are asked for when they are
+    looked at: most decisions are that nothing happened.
     """
 
-    now: int
-    session: int
-    prices: Floats
-    times: Ints
+    __slots__ = ("_said", "_view", "now", "session")
+
+    def __init__(self, view: View) -> None:
+        self.now, self.session = view.now, view.session
+        self._view: View | None = view
+        self._said: tuple[Floats, Ints] | None = None
 
     @classmethod
-    def of(cls, view: View) -> Moment:
-        """As the view has it."""
-        return cls(view.now, view.session, view.prices(), view.price_times())
+    def kept(cls, view: View, *, prices: bool) -> Moment:
+        """One that outlives its view; without `prices` nobody may look at them."""
+        moment = cls(view)
+        if prices and not isinstance(view, Lasting):
+            moment._said = view.prices(), view.price_times()
+        if not isinstance(view, Lasting):
+            moment._view = None
+        return moment
 
-    @classmethod
-    def bare(cls, view: View) -> Moment:
-        """Without the prices, where nobody asks for evidence."""
-        return cls(view.now, view.session, np.empty(0), np.empty(0, np.int64))
+    @property
+    def prices(self) -> Floats:
+        """``(instruments,)``; NaN is unknown."""
+        return self._seen()[0]
+
+    @property
+    def times(self) -> Ints:
+        """The event times of the prices, ``(instruments,)``, UTC nanoseconds; 0 where there is none."""
+        return self._seen()[1]
+
+    def _seen(self) -> tuple[Floats, Ints]:
+        if self._said is None:
+            assert self._view is not None, "kept without prices"  # noqa: S101 - a promise of this package
+            self._said = self._view.prices(), self._view.price_times()
+        return self._said
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class Day:
 
     def __init__(self) -> None:
         self._answers: dict[Reading, Floats] = {}
+        self._moving: tuple[Reading, ...] = ()
         self._of: tuple[int, int] | None = None
 
     def turn(self, view: View) -> bool:
@@ -68,11 +69,13 @@ class Day:
 
     def answers(self, view: View, readings: Sequence[Reading]) -> dict[Reading, Floats]:
         """All of a view's answers."""
-        kept = self._answers
-        for reading in readings:
-            if reading.moves or reading not in kept:
-                kept[reading] = read(view, reading)
-        return dict(kept)
+        if not self._answers:
+            self._moving = tuple(reading for reading in readings if reading.moves)
+            self._answers = {reading: read(view, reading) for reading in readings}
+        else:
+            # A new one: those of the views before are still read.
+            self._answers = self._answers | {reading: read(view, reading) for reading in self._moving}
+        return self._answers
 
 
 def answers(view: View, readings: Sequence[Reading]) -> dict[Reading, Floats]:
