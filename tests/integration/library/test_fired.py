@@ -25,7 +25,7 @@ EPISODES = {
     # vaccine news
     "value-jumps": ["2020-11-09"],
     # value over growth: from the vaccine through the first quarter of 2021, and 2022
-    "value-leads-growth-for-a-quarter": ["2020-11-25", "2021-01-13", "2021-03-04", "2022-02-04", "2022-05-09", "2022-11-02"],
+    "value-leads-growth-for-a-quarter": ["2020-11-25", "2021-03-04", "2022-02-04", "2022-05-09", "2022-11-02"],
     "rotation-confirmed": ["2016-12-12", "2020-12-09", "2021-02-23"],
     "stocks-and-bonds-fall-together": ["2022-04-25"],
     # January 2026
