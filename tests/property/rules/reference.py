@@ -19,6 +19,7 @@ from rules import ast
 QUORUM = 0.8
 ULP = 1e-9
 YEAR = 252
+MINUTE = 60_000_000_000
 
 
 @dataclass
@@ -113,9 +114,13 @@ class Market:
                 return getattr(self, "f_" + function)(*bound, it=it)
         raise NotImplementedError(expr)
 
-    def over(self, samples, window, function, *, before=False, reach=None):
+    def count(self, window):
+        """How many samples a window has."""
+        return window.count
+
+    def over(self, samples, window, function, *, before=False, times=1):
         """`function` of the last samples of a column at each session; NaN under 80 % of them."""
-        count = window.count if reach is None else reach
+        count = self.count(window) * times
         found = []
         for t in range(self.length):
             stop = t if before else t + 1
@@ -183,9 +188,9 @@ class Market:
     def f_ema(self, e, w, it):
         def mean(sample, _):
             known = pd.Series(sample).dropna()
-            return known.ewm(alpha=2 / (w.count + 1), adjust=False).mean().iloc[-1]
+            return known.ewm(alpha=2 / (self.count(w) + 1), adjust=False).mean().iloc[-1]
 
-        return self.over(self.values(e, it), w, mean, reach=4 * w.count)
+        return self.over(self.values(e, it), w, mean, times=4)
 
     def f_slope(self, e, w, it):
         def slope(sample, _):
@@ -338,7 +343,7 @@ class Market:
 
     def f_rs_momentum(self, x, y, w, it):
         ratio = self.f_rs_ratio(x, y, w, it)
-        before = self.ago(ratio, ast.Sessions(1))
+        before = self.ago(ratio, ast.Clock(MINUTE) if isinstance(w, ast.Clock) else ast.Sessions(1))
         return self.normal((ratio - before) / before, w)
 
     def f_quadrant(self, x, y, w, it):
