@@ -55,8 +55,9 @@ def question(split: SuspectedSplit) -> str:
     """What is asked of a jump that may be a split."""
     ratio = f"{split.new}:{split.old}"
     answer = f"rotation history split {split.symbol} {ratio} --on {split.date}"
+    jump = f"{split.symbol} went from {split.before:g} to {split.after:g} on {split.date}"
     return (
-        f"{split.symbol} went from {split.before:g} to {split.after:g} on {split.date}, as by a split of {ratio}, "
-        f"and the market did not: one of the levels is not used. If it was a split, add the line `{split.line}` to a file of "
-        f"`corporate_actions:`, or stop the monitor and run `{answer}`; if not, the same with 1:1"
+        f"{jump}, as by a split of {ratio}, and the market did not: one of the levels is not used. If it was a split, "
+        f"add the line `{split.line}` to a file of `corporate_actions:`, or stop the monitor and run `{answer}`; "
+        "if not, the same with 1:1"
     )

@@ -27,7 +27,7 @@ JUMP: Final = 1.3
 """The factor from which on a jump may be a split: half of the way, and less, to the smallest that is common, 3:2."""
 
 _RATIOS: Final = (
-    *((n, 1) for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)),
+    *((n, 1) for n in (2, 3, 4, 5, 8, 10, 15, 20, 25, 30, 40, 50, 100)),
     (3, 2),
 )
 """New shares for old ones; reverse splits are the same the other way round."""

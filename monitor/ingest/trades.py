@@ -108,7 +108,7 @@ class TradeFilter:
         self._splits = splits
         self._scales = Scales(jump)
         self._recent = recent
-        self._known = Known(price=np.nan, newest=LONG_AGO)
+        self._known = Known(price=np.nan, at=LONG_AGO, newest=LONG_AGO)
         self._held: dict[int, Held] = {}
 
     @property
@@ -142,8 +142,9 @@ class TradeFilter:
         self._note_newest(groups, times)
         lasts = groups.lasts()
         self._known["price"][groups.codes[lasts]] = prices[lasts]
-        for code, price in last_good.items():
-            self._known["price"][code] = price
+        self._known["at"][groups.codes[lasts]] = times[lasts]
+        for code, last in last_good.items():
+            self._known["price"][code], self._known["at"][code] = last
         return result
 
     def confirm(self, quotes: QuoteFilter) -> TradeVerdict:
@@ -179,13 +180,14 @@ class TradeFilter:
         self._note_newest(groups, times)
         lasts = groups.lasts()
         self._known["price"][groups.codes[lasts]] = prices[lasts]
+        self._known["at"][groups.codes[lasts]] = times[lasts]
 
     def know(self, codes: Codes, prices: Floats, times: npt.NDArray[np.int64]) -> None:
         """The last prices of instruments, from elsewhere, of which no trade was seen yet."""
         self._known.cover(codes)
         new = np.isnan(self._known["price"][codes])
         self._known["price"][codes[new]] = prices[new]
-        self._known["newest"][codes[new]] = np.maximum(self._known["newest"][codes[new]], times[new])
+        self._known["at"][codes[new]] = times[new]
 
     def _repeats(
         self,
@@ -240,13 +242,13 @@ class TradeFilter:
         groups: ByInstrument,
         quotes: QuoteFilter,
         result: TradeVerdict,
-    ) -> float:
+    ) -> tuple[float, int]:
         """Judge one instrument's trades in the order they and its quotes came.
 
         At the same event time a quote counts as first: the vendor's order across kinds is not recorded. Returns the
-        price of the last good trade, NaN where there is none.
+        price of the last good trade, NaN where there is none, and its time.
         """
-        good, then = float(self._known["price"][code]), int(self._known["newest"][code])
+        good, then = float(self._known["price"][code]), int(self._known["at"][code])
         mid, mids = quotes.mids_of_batch(code)
         held = self._held.pop(code, None)
         rows = groups.rows_of(code).tolist()
@@ -285,7 +287,7 @@ class TradeFilter:
                 held = Held(feed, price, frame[row])
         if held:
             self._held[code] = held
-        return good
+        return good, then
 
     @property
     def priced(self) -> int:

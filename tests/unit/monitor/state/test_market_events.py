@@ -1,0 +1,98 @@
+"""Halts and corrections: what the state says of an instrument that may not trade, or whose print was none."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+from connectors.batch import CORRECTIONS, STATUSES, TIME, Batch
+from monitor.state import MarketState
+from rules.ast import Clock, Sessions
+from tests.unit.monitor.state.conftest import Tape, at
+
+
+@pytest.fixture
+def tape(nyse) -> Tape:
+    return Tape(MarketState(nyse, clock_ns=30 * 60 * 10**9))
+
+
+def price(tape: Tape) -> float:
+    return float(tape.state.view(("IWM",)).prices()[0])
+
+
+def status(tape: Tape, code: str, when: str) -> None:
+    row = pl.DataFrame([(at(when), "IWM", code, "")], schema=["ts", "symbol", "code", "reason"], orient="row")
+    tape.state.apply(Batch("t", 0, statuses=row.with_columns(pl.col("ts").cast(TIME)).cast(STATUSES)), at(when))
+
+
+def correct(tape: Tape, old: float, new: float | None, when: str) -> None:
+    kind = "correction" if new else "cancel"
+    row = pl.DataFrame(
+        [(at(when), "IWM", kind, 1, old, 1.0, None, new, None)], schema=CORRECTIONS.names(), orient="row"
+    )
+    tape.state.apply(Batch("t", 0, corrections=row.with_columns(pl.col("ts").cast(TIME)).cast(CORRECTIONS)), at(when))
+
+
+def test_halted_is_unknown_until_it_trades_again(tape):
+    tape.trade("IWM", 250.0, "2026-01-23 10:00:00")
+    status(tape, "halt", "2026-01-23 10:00:30")
+    assert np.isnan(price(tape))
+    tape.quote("IWM", 249, 251, "2026-01-23 10:01:00")
+    tape.trade("IWM", 250.5, "2026-01-23 10:00:20")
+    assert np.isnan(price(tape))
+    assert np.isnan(tape.state.view(("IWM",)).bids()[0])
+    tape.trade("IWM", 240.0, "2026-01-23 10:05:00")
+    assert price(tape) == 240.0
+
+
+def test_a_resumption_ends_a_halt(tape):
+    tape.trade("IWM", 250.0, "2026-01-23 10:00:00")
+    status(tape, "halt", "2026-01-23 10:00:30")
+    status(tape, "resume", "2026-01-23 10:00:20")
+    assert np.isnan(price(tape))
+    status(tape, "resume", "2026-01-23 10:05:30")
+    assert price(tape) == 250.0
+
+
+def test_a_halt_outlives_a_restart(tape, nyse):
+    tape.trade("IWM", 250.0, "2026-01-23 10:00:00")
+    status(tape, "halt", "2026-01-23 10:00:30")
+    again = MarketState(nyse)
+    again.restore(tape.state.checkpoint_frames(), [tape.state.closed_bars()[0]], [])
+    assert np.isnan(again.view(("IWM",)).prices()[0])
+
+
+def test_a_corrected_print_that_set_the_price_is_corrected_everywhere(tape):
+    tape.trade("IWM", 250.0, "2026-01-22 15:59:30")
+    tape.trade("IWM", 299.0, "2026-01-22 16:00:00")
+    tape.trade("IWM", 251.0, "2026-01-23 09:31:10")
+    view = tape.state.view(("IWM",))
+    assert view.base(Sessions(1))[0] == 299.0
+    revision = tape.state.history_revision
+    correct(tape, 299.0, 250.2, "2026-01-22 16:00:00")
+    view = tape.state.view(("IWM",))
+    assert view.base(Sessions(1))[0] == 250.2
+    assert tape.state.history_revision == revision + 1
+    assert price(tape) == 251.0
+
+
+def test_a_cancelled_print_leaves_the_price_before_it(tape):
+    tape.trade("IWM", 250.0, "2026-01-23 10:00:00")
+    tape.trade("IWM", 299.0, "2026-01-23 10:01:30")
+    tape.advance("2026-01-23 10:03:00")
+    correct(tape, 299.0, None, "2026-01-23 10:01:30")
+    assert price(tape) == 250.0
+    assert tape.state.view(("IWM",)).base(Clock(60 * 10**9))[0] == 250.0
+
+
+def test_a_correction_of_another_print_changes_nothing(tape):
+    tape.trade("IWM", 250.0, "2026-01-23 10:00:00")
+    before = tape.state.checkpoint_frames()["instruments"]
+    correct(tape, 249.0, 260.0, "2026-01-23 10:00:00")
+    assert price(tape) == 250.0
+    assert tape.state.history_revision == 0
+    assert tape.state.checkpoint_frames()["instruments"].equals(before, null_equal=True)
+    assert tape.state.calendar.date(tape.state.session) == dt.date(2026, 1, 23)
