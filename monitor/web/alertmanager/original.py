@@ -1,7 +1,7 @@
 """The configuration as Alertmanager would have it: YAML that routes alerts to the same receivers as the monitor does.
 
 What Alertmanager cannot say is said as nearly as it can be: a route to several receivers goes to one whose name lists
-them (``desk-slack,desk-mail``), repeats are at the first of their steps, market hours know no holidays and early closes.
+them (``desk-slack,desk-mail``), repeats are at the first of their steps, market hours have no holidays and half days.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _UNITS: Final = (("d", _DAY), ("h", 3_600_000_000_000), ("m", 60_000_000_000), (
 class _Plain(yaml.SafeDumper):
     """Writes what occurs twice in full, twice."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002, PLR6301 - as the base class has it
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002 - as the base class has it
         return True
 
 
