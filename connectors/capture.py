@@ -25,6 +25,8 @@ OPENED: Final = 0
 """A line was opened: the parser starts afresh. No content."""
 FRAME: Final = 1
 """One frame."""
+ABOUT: Final = 2
+"""What is known of the feed, at the start of each file: JSON of the writer's, without secrets."""
 
 
 class Capture:
@@ -34,16 +36,21 @@ class Capture:
     another, and of the feed's files only the newest `files` stay, so the disk used is bounded. Writing is one system
     call a batch and is in the kernel's hands at once: what was received before a ``kill -9`` is on file.
 
+    `about` stands at the start of each file, for whoever replays it (:data:`ABOUT`).
+
     Raises:
         OSError: From every method, when the disk is full or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, name: str, *, max_bytes: int = 256 * 2**20, files: int = 8) -> None:
+    def __init__(
+        self, folder: Path, name: str, *, max_bytes: int = 256 * 2**20, files: int = 8, about: bytes = b""
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._name = name
         self._max_bytes = max_bytes
         self._files = files
+        self._about = about
         self._file: FileIO | None = None
         self._size = 0
         self._started = 0
@@ -74,6 +81,8 @@ class Capture:
             self._file = (self._folder / f"{self._name}-{self._started:020d}{SUFFIX}").open("xb", buffering=0)
             for old in captured(self._folder, self._name)[: -self._files]:
                 old.unlink()
+            if self._about:
+                data = HEADER.pack(len(self._about), received_at, ABOUT) + self._about + data
         self._size += len(data)
         while data:  # a disk that is nearly full takes a part, and refuses the next
             data = data[self._file.write(data) :]
@@ -82,6 +91,15 @@ class Capture:
 def captured(folder: Path, name: str) -> list[Path]:
     """The files of the feed `name` in `folder`, oldest first."""
     return sorted(folder.glob(f"{glob.escape(name)}-{'[0-9]' * 20}{SUFFIX}"))
+
+
+def feed_of(path: Path) -> str:
+    """The feed whose frames a file has, by its name.
+
+    >>> feed_of(Path("iex-01769180850000000000.capture"))
+    'iex'
+    """
+    return path.name.rpartition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +151,7 @@ async def replay(
         for (received_at, kind), group in groupby(records(path), key=lambda record: (record.received_at, record.kind)):
             if kind == OPENED:
                 feed.greeting()
+            if kind != FRAME:
                 continue
             if speed and before is not None and received_at > before:
                 await sleep((received_at - before) / 1e9 / speed)

@@ -24,7 +24,9 @@ from monitor.corporate_actions.book import ActionBook
 from monitor.daemon import Daemon, Parts, Schedule
 from monitor.data_files import DataFileError
 from monitor.feeds import Connected, Feeds, Recaptured, Replayed, Simulated, Source
+from monitor.folder_feed import Watched
 from monitor.health import HealthBoard
+from monitor.history.filling import Filling
 from monitor.ingest import Cutter, TruthFilter, TruthSettings
 from monitor.lease import CLAIM_EVERY, Lease, owner_name
 from monitor.liveness import EventLiveness, Liveness, WallLiveness
@@ -34,10 +36,12 @@ from monitor.notify.outbox import Notifier
 from monitor.notify.receivers import open_receiver
 from monitor.notify.sender import Sender
 from monitor.pipeline import Pipeline
+from monitor.positions import Positions
 from monitor.recovery import Recovery, read_history
 from monitor.rule_files import read_rules
 from monitor.seeded import Seeded
 from monitor.self_series import NAMES
+from monitor.series_feed import SeriesTable
 from monitor.state import MarketState, PriceSource
 from monitor.store.base import LeaseLost, Store, StoreError, StoreUnavailable
 from monitor.store.factory import open_store
@@ -45,6 +49,8 @@ from monitor.warming import cold_rules, cold_summary
 from monitor.web.alertmanager.original import original
 from monitor.web.alertmanager.routes import alertmanager
 from monitor.web.api import create_app, snapshot
+from monitor.web.feeds import feed_page
+from monitor.web.ingest import ingest
 from monitor.web.server import WebServer
 from monitor.web.standby import Standing
 from rules.budget import Budget
@@ -100,7 +106,7 @@ async def _lead(config: settings.Settings, stop: asyncio.Event) -> bool:
     return lost
 
 
-async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
+async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa: PLR0915 - the program on one page
     # What a start loads lives as long as the daemon: looking through it for garbage takes seconds in all, and later
     # would halt everything for 100 ms each time.
     gc.disable()
@@ -111,7 +117,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         WallLiveness(calendar, clock.wall_ns) if follows_wall else EventLiveness(calendar, clock.monotonic)
     )
     backlog = Backlog(_BACKLOG_BYTES)
-    feeds = Feeds([_feed(feed, name, backlog, liveness, calendar) for name, feed in config.feeds.items()])
+    positions = Positions()
+    feeds = Feeds([_feed(feed, name, backlog, liveness, calendar, positions) for name, feed in config.feeds.items()])
     history, series = read_history(config.history_files, calendar)
     history += [frame for source in feeds.sources if (frame := source.history()) is not None]
 
@@ -185,6 +192,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         policy = configured.policy(config, calendar)
         dispatcher = Dispatcher(store, policy, exact=not follows_wall)
         await dispatcher.load(state.now)
+        await positions.open(store)
         compute = ComputeThread(pipeline)
         stack.callback(compute.close)
         parts = Parts(
@@ -210,6 +218,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         )
         daemon = Daemon(parts)
         app = create_app(daemon, config.web)
+        app.include_router(ingest(backlog, positions))
+        app.include_router(feed_page(daemon))
         app.include_router(
             alertmanager(dispatcher, policy, list(config.receivers), original(config, policy), clock.wall_ns())
         )
@@ -224,7 +234,11 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:
         )
         gc.freeze()
         gc.enable()
-        await _serve(daemon, notifier, feeds, web, recovered.records, stop, keeping, reread=bool(leader))
+        filling = Filling(config, calendar, store, health, daemon.instruments, daemon.take_history)
+        beside = (positions.run(), filling.run())
+        await _serve(daemon, notifier, feeds, web, recovered.records, stop, keeping, beside, reread=bool(leader))
+        with contextlib.suppress(StoreError):  # what is not kept is read again, which harms nothing
+            await positions.keep()
         _LOG.info("stopped")
 
 
@@ -252,7 +266,7 @@ async def _stand_by(
     return not leader
 
 
-async def _serve(
+async def _serve(  # noqa: PLR0913 - everything that runs
     daemon: Daemon,
     notifier: Notifier,
     feeds: Feeds,
@@ -260,6 +274,7 @@ async def _serve(
     records: Sequence[Any],
     stop: asyncio.Event,
     keeping: asyncio.Task[None],
+    beside: Sequence[Coroutine[Any, Any, None]],
     *,
     reread: bool,
 ) -> None:
@@ -279,6 +294,7 @@ async def _serve(
             notifier.run(),
             web.run(),
             daemon.events.run(lambda: snapshot(daemon)),
+            *beside,
         )
         await daemon.adopt(records)
         if reread:
@@ -329,13 +345,22 @@ def _rules(config: settings.Settings) -> RuleSet:
 
 
 def _feed(
-    config: settings.FeedSettings, name: str, backlog: Backlog, liveness: Liveness, calendar: TradingCalendar
+    config: settings.FeedSettings,
+    name: str,
+    backlog: Backlog,
+    liveness: Liveness,
+    calendar: TradingCalendar,
+    positions: Positions,
 ) -> Source:
     match config:
         case settings.FinnhubFeed():
-            return Seeded(config, name, backlog, liveness)
+            return Seeded(config, name, backlog, liveness, positions)
         case settings.StreamFeed():
-            return Connected(config, name, backlog, liveness)
+            return Connected(config, name, backlog, liveness, positions)
+        case settings.FileFeed():
+            return Watched(config, name, backlog, calendar, positions)
+        case settings.SeriesFeed():
+            return SeriesTable(config, name, backlog, calendar, positions)
         case settings.SimulatorFeed():
             return Simulated(config, name, backlog, liveness, calendar)
         case settings.ReplayFeed(data=data) if data.is_dir():

@@ -7,7 +7,7 @@ store, so the store sees results, reloads and checkpoints in the order in which 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -270,6 +270,15 @@ class Daemon:
         await self._feeds.want(await self.compute.run(lambda p: p.engine.requirements.instruments))
         _LOG.info("rules loaded", alerts=len(loaded.ruleset.alerts), records=len(loaded.ruleset.records))
         return []
+
+    async def instruments(self) -> Collection[str]:
+        """What the rules look at."""
+        return await self.compute.run(lambda p: p.engine.requirements.instruments)
+
+    async def take_history(self) -> None:
+        """Take in session bars that were stored beside the daemon."""
+        async with self.turn:
+            await self._load_history()
 
     async def _load_history(self) -> None:
         """Give rules that look at more than the old ones did the stored past of it."""

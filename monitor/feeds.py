@@ -12,12 +12,10 @@ from typing import Any, Final, Protocol
 import polars as pl
 from pydantic import SecretStr
 
-from connectors.alpaca import AlpacaFeed
 from connectors.backlog import Backlog
 from connectors.batch import Batch
-from connectors.capture import FRAME, SUFFIX, Capture, records, replay
+from connectors.capture import ABOUT, FRAME, SUFFIX, Capture, captured, feed_of, records, replay
 from connectors.feed import FeedStatus
-from connectors.message_lists import Encoding
 from connectors.replay import Replay
 from connectors.simulator import DEMO_QUIET_SPEED, DEMO_SPEED, Exchange, ExchangeOptions, Session, great_rotation
 from connectors.supervisor import Supervisor
@@ -27,7 +25,8 @@ from monitor.data_files import DataFileError, batches, read
 from monitor.liveness import Liveness
 from monitor.metrics import FeedFigures
 from monitor.notify.values import utc
-from monitor.protocols import protocol, transport
+from monitor.positions import Positions
+from monitor.protocols import about, parser, protocol, transport
 
 _HISTORY_SESSIONS: Final = 320
 _LONGEST: Final = 6000
@@ -66,7 +65,9 @@ class Source(Protocol):
 class Connected:
     """A feed over a supervised websocket."""
 
-    def __init__(self, config: settings.StreamFeed, name: str, backlog: Backlog, liveness: Liveness) -> None:
+    def __init__(
+        self, config: settings.StreamFeed, name: str, backlog: Backlog, liveness: Liveness, positions: Positions
+    ) -> None:
         self.name = name
         self._fixed = config.symbols
         self._backlog = backlog
@@ -78,8 +79,8 @@ class Connected:
             monotonic=clock.monotonic,
             now_ns=clock.wall_ns,
             expects_data=liveness.expects_data,
-            recorder=Capture(config.capture, name) if config.capture else None,
-            connect=transport(config, feed),
+            recorder=Capture(config.capture, name, about=about(config)) if config.capture else None,
+            connect=transport(config, feed, positions),
         )
 
     async def _take(self, batch: Batch) -> None:
@@ -164,7 +165,7 @@ class Simulated:
                 secret=SecretStr(self._options.secret),
                 url=exchange.url,
             )
-            self._connection = Connected(config, self.name, self._backlog, self._liveness)
+            self._connection = Connected(config, self.name, self._backlog, self._liveness, Positions())
             await self._connection.want(self._wanted)
             group.create_task(exchange.finished())
             group.create_task(self._connection.run())
@@ -231,18 +232,25 @@ class Replayed:
 
 
 class Recaptured:
-    """Captured frames of an Alpaca stream, through the same parser again."""
+    """Captured frames of a feed, through the same parser again."""
 
     def __init__(self, config: settings.ReplayFeed, name: str, backlog: Backlog) -> None:
-        """Raises DataFileError where the folder holds no captures."""
+        """Raises DataFileError where the folder holds no captures, or those of several feeds."""
         self.name = name
-        self._paths = sorted(config.data.glob(f"*{SUFFIX}"))
+        every = sorted(config.data.glob(f"*{SUFFIX}"))
+        feeds = sorted({feed_of(path) for path in every})
+        if config.feed is None and len(feeds) > 1:
+            raise DataFileError(f"{config.data}: frames of {', '.join(feeds)} are here: say `feed`, whose to replay")
+        self._paths = captured(config.data, config.feed) if config.feed is not None else every
         if not self._paths:
-            raise DataFileError(f"{config.data}: no captured frames (*{SUFFIX}) are in this folder")
+            whose = f" of feed {config.feed}" if config.feed else ""
+            raise DataFileError(f"{config.data}: no captured frames{whose} (*{SUFFIX}) are in this folder")
+        written = next((r.content for path in self._paths for r in records(path) if r.kind == ABOUT), None)
         first = next((r.content for path in self._paths for r in records(path) if r.kind == FRAME), b"[")
-        # A JSON frame starts with a bracket; in MessagePack that byte is a number, which no frame is.
-        encoding: Encoding = "json" if first[:1] in b"[{" else "msgpack"
-        self._feed = AlpacaFeed(name, key="", secret="", encoding=encoding)
+        try:
+            self._feed = parser(written, first, name)
+        except ValueError as error:
+            raise DataFileError(f"{self._paths[0]}: {error}") from error
         self._speed, self._backlog = config.speed, backlog
         self._rows = 0
         self._status = FeedStatus.CONNECTING

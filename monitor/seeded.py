@@ -13,6 +13,7 @@ from connectors.rest import Rest, RestError
 from monitor import clock, settings
 from monitor.feeds import Connected, FeedState
 from monitor.liveness import Liveness
+from monitor.positions import Positions
 
 _UNAUTHORIZED: Final = 401
 
@@ -20,8 +21,10 @@ _UNAUTHORIZED: Final = 401
 class Seeded(Connected):
     """A supervised feed, and the last price of each instrument once it is wanted."""
 
-    def __init__(self, config: settings.FinnhubFeed, name: str, backlog: Backlog, liveness: Liveness) -> None:
-        super().__init__(config, name, backlog, liveness)
+    def __init__(
+        self, config: settings.FinnhubFeed, name: str, backlog: Backlog, liveness: Liveness, positions: Positions
+    ) -> None:
+        super().__init__(config, name, backlog, liveness, positions)
         self._config = config
         self._asked: set[str] = set()
         self._ask: asyncio.Queue[str] = asyncio.Queue()

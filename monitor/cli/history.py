@@ -42,7 +42,7 @@ def import_files(files: Sequence[Path], config: Path | None) -> None:
 
     from monitor.calendar import TradingCalendar
     from monitor.cli.recorded import read_history
-    from monitor.cli.stored_bars import add_series, add_sessions
+    from monitor.history.stored_bars import add_series, add_sessions
 
     settings = settings_of(find_config(config))
     bars, series = read_history(files, TradingCalendar(settings.calendar))
@@ -69,7 +69,7 @@ def show(config: Path | None, form: str) -> None:
     import asyncio
 
     from monitor.calendar import TradingCalendar
-    from monitor.cli.stored_bars import stored_series, stored_sessions
+    from monitor.history.stored_bars import stored_series, stored_sessions
 
     settings = settings_of(find_config(config))
     calendar = TradingCalendar(settings.calendar)

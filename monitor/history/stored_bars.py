@@ -13,9 +13,9 @@ import polars as pl
 
 from connectors.batch import TIME
 from monitor.calendar import TradingCalendar
-from monitor.pipeline import frame_bytes
+from monitor.pipeline import CHUNK_NAME, frame_bytes
 from monitor.recovery import STORED_SERIES, read_frame
-from monitor.state import SESSION_BARS
+from monitor.state import MINUTE_BARS, SESSION_BARS
 from monitor.store.base import BarChunk, Store
 
 RESOLUTION: Final = "1d"
@@ -99,3 +99,28 @@ def _batched(names: Iterable[str], size: int) -> Iterator[Sequence[str]]:
     rest = iter(names)
     while some := list(islice(rest, size)):
         yield some
+
+
+async def add_minutes(store: Store, bars: pl.DataFrame) -> int:
+    """Put minute bars (:data:`connectors.batch.BARS`) beside those stored; minutes that are there stay. How many new.
+
+    They go into chunks by UTC day, named by their first minute, as those of the monitor itself.
+    """
+    count = 0
+    dated = bars.sort("ts").with_columns(day=pl.col("ts").dt.date())
+    for (day,), rows in dated.partition_by("day", as_dict=True).items():
+        # Unlike those seen live, they have no age of their last price: it was current at the minute's end.
+        news = rows.with_columns(age_ms=pl.lit(0)).select(MINUTE_BARS.names()).cast(MINUTE_BARS)
+        names = [name for name in await store.bar_chunks("1m", str(day)) if name.startswith(str(day))]
+        stored = {chunk.name: read_frame(chunk.data) for chunk in await store.load_bars("1m", names)}
+        for frame in stored.values():
+            news = news.join(frame.select("ts", "symbol").cast({"symbol": pl.String}), on=["ts", "symbol"], how="anti")
+        if not news.height:
+            continue
+        news = news.sort("ts", "symbol")
+        name = news["ts"].dt.strftime(CHUNK_NAME)[0]
+        if name in stored:
+            news = pl.concat([stored[name].cast(MINUTE_BARS), news]).sort("ts", maintain_order=True)
+        await store.save_bars([BarChunk("1m", name, frame_bytes(news))])
+        count += news.height
+    return count
