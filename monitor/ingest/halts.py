@@ -44,11 +44,12 @@ class Bands:
 
     def __init__(self) -> None:
         self._known = Known(lower=0.0, upper=np.inf, since=0)
-        self._any = False
+        self.known = False
+        """Whether there are any bands."""
 
     def learn(self, codes: Codes, bands: pl.DataFrame) -> None:
         """Take in bands, in the order they came; one that is no pair of prices lifts the band."""
-        self._any = True
+        self.known = True
         self._known.cover(codes)
         lower, upper = bands["lower"].to_numpy(), bands["upper"].to_numpy()
         good = (lower > 0) & (upper > lower) & np.isfinite(upper)
@@ -56,10 +57,8 @@ class Bands:
         self._known["upper"][codes] = np.where(good, upper, np.inf)
         self._known["since"][codes] = bands["ts"].to_physical().to_numpy()
 
-    def outside(self, codes: Codes, times: np.ndarray[tuple[int], np.dtype[np.int64]], prices: Floats) -> Mask | None:
-        """Which trades are at prices that the band in force did not allow; None where there are no bands."""
-        if not self._any:
-            return None
+    def outside(self, codes: Codes, times: np.ndarray[tuple[int], np.dtype[np.int64]], prices: Floats) -> Mask:
+        """Which trades are at prices that the band in force did not allow."""
         self._known.cover(codes)
         known = self._known
         refused: Mask = ((prices < known["lower"][codes]) | (prices > known["upper"][codes])) & (

@@ -216,9 +216,11 @@ class TruthFilter:
 
     def _within_bands(self, feed: str, trades: _Timely) -> _Timely | None:
         """The trades at prices that the limit bands allow."""
+        if not self._bands.known:
+            return trades
         codes = self._instruments.codes(trades.frame["symbol"])
         outside = self._bands.outside(codes, trades.times, trades.frame["price"].to_numpy())
-        if outside is None or not outside.any():
+        if not outside.any():
             return trades
         frame = self._drop(feed, "trades", trades.frame, outside * np.uint8(number(Cause.OUTSIDE_BAND)))
         return _Timely(frame, trades.times[~outside], trades.keys[~outside]) if frame.height else None

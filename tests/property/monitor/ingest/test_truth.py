@@ -133,7 +133,7 @@ def test_of_one_kind_batching_changes_nothing_in_any_order(rows, cuts):
     assert batched.rejects.counts == one_by_one.rejects.counts
 
 
-@given(st.lists(st.sampled_from([100.0, 104.0, 97.0]), min_size=2, max_size=40), st.integers(1, 5), st.data())
+@given(st.lists(st.sampled_from([100.0, 101.0, 99.5]), min_size=2, max_size=40), st.integers(1, 5), st.data())
 @settings(max_examples=50, deadline=None)
 def test_prints_at_ten_times_the_price_never_pass(values, every, data):
     rows = []
