@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from monitor.cli.alerts import alerts
 from monitor.cli.backtest import backtest
 from monitor.cli.check import check
 from monitor.cli.doctor import doctor
@@ -16,6 +17,7 @@ from monitor.cli.history import history
 from monitor.cli.preview import preview
 from monitor.cli.run import run
 from monitor.cli.schema import schema
+from monitor.cli.silence import silence
 from monitor.cli.test import test
 
 
@@ -36,7 +38,7 @@ def program() -> None:
     """
 
 
-for _command in (run, check, evaluate, backtest, preview, test, history, doctor, schema):
+for _command in (run, check, evaluate, backtest, preview, test, alerts, silence, history, doctor, schema):
     program.add_command(_command)
 
 

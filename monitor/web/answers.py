@@ -164,15 +164,6 @@ class Transition(_From):
 
 
 @_documented
-class Episode(TypedDict):
-    """Where an episode stands (null once it is over), and its transitions, newest first."""
-
-    episode: str
-    now: AlertNow | None
-    timeline: list[Transition]
-
-
-@_documented
 class AlertRule(TypedDict):
     """An alert rule in force."""
 

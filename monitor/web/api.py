@@ -15,12 +15,14 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from monitor import queries
+from monitor.alerting.dispatcher import Dispatcher
 from monitor.compute import ComputeThread
 from monitor.pipeline import Pipeline
 from monitor.settings.web import WebSettings
 from monitor.store.base import Store, StoreError
 from monitor.web import answers, frames
 from monitor.web.access import Access, Guard, problem
+from monitor.web.alerts import add_alerts
 from monitor.web.audit import Audit, audit
 from monitor.web.events import EventStream, TooManyListeners
 from monitor.web.page import add_page
@@ -28,8 +30,6 @@ from monitor.web.principals import principal
 from monitor.web.scopes import Scope, needs
 from monitor.web.sign_in import add_sign_in
 
-_TIMELINE: Final = 1000
-"""Transitions of one episode that are shown."""
 _ALERTS: Final = 200
 """Alerts in a snapshot: more than anybody reads, and the bound of what a second's snapshot costs."""
 
@@ -41,6 +41,7 @@ class Daemon(Protocol):
 
     compute: ComputeThread
     store: Store
+    dispatcher: Dispatcher
     events: EventStream
     zone: ZoneInfo
     """The exchange's."""
@@ -86,7 +87,8 @@ def create_app(daemon: Daemon, web: WebSettings) -> FastAPI:
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)
     _operations(app, daemon)
-    _alerts(app, daemon)
+    add_alerts(app, daemon)
+    _rules(app, daemon)
     _market(app, daemon)
     _events(app, daemon)
     add_sign_in(app, guard)
@@ -160,28 +162,7 @@ def _operations(app: FastAPI, daemon: Daemon) -> None:
         return _json(_status(daemon, await daemon.compute.run(queries.summary)))
 
 
-def _alerts(app: FastAPI, daemon: Daemon) -> None:
-    @app.get("/api/v1/alerts", response_model=list[answers.Alert])
-    async def alerts() -> Response:
-        """Every alert instance that is pending, firing or recovering."""
-        return _json(await daemon.compute.run(queries.alerts))
-
-    @app.get("/api/v1/alerts/{episode:path}", response_model=answers.Episode)
-    async def alert(episode: str) -> Response:
-        """One episode: where it stands, its evidence now, and its transitions, newest first."""
-        now = await daemon.compute.run(queries.alert, episode)
-        stored = await daemon.store.transitions(_TIMELINE, episode) if episode else []
-        if now is None and not stored:
-            raise HTTPException(404, f"there is no episode {episode[:200]!r}")
-        timeline = [queries.stored_transition(fields["transition"]) for _, fields in stored]
-        return _json({"episode": episode, "now": now, "timeline": timeline})
-
-    @app.get("/api/v1/transitions", response_model=list[answers.Transition])
-    async def transitions(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-        """The newest transitions, newest first."""
-        stored = await daemon.store.transitions(limit)
-        return _json([queries.stored_transition(fields["transition"]) for _, fields in stored])
-
+def _rules(app: FastAPI, daemon: Daemon) -> None:
     @app.get("/api/v1/rules", response_model=list[answers.AlertRule | answers.Series])
     async def rules() -> Response:
         """Every alert rule with its instances' states and verdicts, every named series with its value."""
@@ -217,7 +198,8 @@ def _events(app: FastAPI, daemon: Daemon) -> None:
     async def events() -> StreamingResponse:
         """Server-sent events.
 
-        ``snapshot`` once a second (status, alerts, records), ``transition`` as each is committed, and ``missed`` where
+        ``snapshot`` once a second (status, alerts, records), ``transition`` as each is committed, ``silence`` and
+        ``ack`` as people speak, and ``missed`` where
         this listener was too slow and transitions were left out: ask `/api/v1/transitions` for them.
         """
         return StreamingResponse(daemon.events.subscribe(), media_type="text/event-stream")

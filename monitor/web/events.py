@@ -1,9 +1,9 @@
 """The event stream: every change encoded once for all who listen, and nothing computed when nobody does.
 
-A listener gets ``transition`` events as they are committed and, once a second, a ``snapshot`` that stands for all that
-came before it. One that reads too slowly loses the oldest transitions and is told how many in a ``missed`` event, after
-which it asks the API for them; of snapshots it only ever gets the newest. So a listener costs bounded memory and delays
-nobody.
+A listener gets ``transition`` events as they are committed, ``silence`` and ``ack`` as people speak, and, once a
+second, a ``snapshot`` that stands for all that came before it. One that reads too slowly loses the oldest transitions
+and is told how many in a ``missed`` event, after which it asks the API for them; of snapshots it only ever gets the
+newest. So a listener costs bounded memory and delays nobody.
 """
 
 from __future__ import annotations
@@ -56,6 +56,13 @@ class EventStream:
             return
         for data in stored:
             event = _event("transition", msgspec.json.encode(queries.stored_transition(data)))
+            for listener in self._listeners:
+                listener.add(event)
+
+    def tell(self, name: str, change: object) -> None:
+        """Tell of what somebody did: ``silence`` or ``ack``, and what it is now."""
+        if self._listeners:
+            event = _event(name, msgspec.json.encode(change))
             for listener in self._listeners:
                 listener.add(event)
 

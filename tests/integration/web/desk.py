@@ -13,6 +13,8 @@ from typing import Any
 import polars as pl
 
 from connectors.batch import QUOTES, TRADES, Batch
+from monitor.alerting.dispatcher import Dispatcher
+from monitor.alerting.policy import told_at_once
 from monitor.calendar import TradingCalendar
 from monitor.compute import ComputeThread
 from monitor.health import HealthBoard
@@ -69,6 +71,7 @@ class Desk:
         self.pipeline = Pipeline(state, engine, truth, Cutter(), NEW_YORK, follows_wall=False)
         self.compute = ComputeThread(self.pipeline)
         self.store = MemoryStore()
+        self.dispatcher = Dispatcher(self.store, told_at_once(["desk", "mail"], CALENDAR), exact=True)
         self.events = EventStream()
         self.health = HealthBoard(())
         self._metrics = Metrics()
@@ -95,6 +98,8 @@ class Desk:
 
     async def _commit(self, results: Sequence[Result]) -> None:
         await self.store.commit([r.commit for r in results])
+        self.dispatcher.committed(results)
+        await self.dispatcher.step()
         self.events.transitions(t["transition"] for r in results for t in r.commit.transitions)
 
     async def save_bars(self) -> None:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from monitor import queries
 from monitor.settings import WebSettings
-from monitor.web import answers
+from monitor.web import alert_answers, answers
 from monitor.web.api import create_app
 from tests.integration.web.desk import Desk, ny
 
@@ -50,8 +50,8 @@ async def test_a_monitor_without_data_answers_everything_with_what_it_knows(clie
     assert status["rules"] == 2
     assert status["instances"] == 3
     assert status["ready"] is True
-    assert await get(client, "/api/v1/alerts", list[answers.Alert]) == []
-    assert await get(client, "/api/v1/transitions", list[answers.Transition]) == []
+    assert await get(client, "/api/v1/alerts", list[alert_answers.ListedAlert]) == []
+    assert await get(client, "/api/v1/transitions", list[alert_answers.TimedTransition]) == []
     assert await get(client, "/api/v1/bars?symbol=IWM", list[answers.Bar]) == []
     alert, each, series = await get(client, "/api/v1/rules", list[answers.AlertRule | answers.Series])
     assert alert["verdicts"] == {"not judged": 1}
@@ -72,7 +72,7 @@ async def test_a_monitor_without_data_answers_everything_with_what_it_knows(clie
 
 async def test_a_firing_alert_is_shown_with_its_threshold_and_evidence(desk: Desk, client: httpx.AsyncClient):
     await open_and_fire(desk)
-    [alert] = await get(client, "/api/v1/alerts", list[answers.Alert])
+    [alert] = await get(client, "/api/v1/alerts", list[alert_answers.ListedAlert])
     assert alert["alert"] == "small-caps-lead"
     assert alert["state"] == "firing"
     assert alert["since"] == "2026-01-23T15:05:00Z"
@@ -86,7 +86,7 @@ async def test_a_firing_alert_is_shown_with_its_threshold_and_evidence(desk: Des
         "distance": pytest.approx(0.002),
         "type": "ratio",
     }
-    episode = await get(client, f"/api/v1/alerts/{alert['episode']}", answers.Episode)
+    episode = await get(client, f"/api/v1/alerts/{alert['episode']}", alert_answers.EpisodeStory)
     assert episode["now"]["evidence"]["prices"]["IWM"] == {"price": ENOUGH, "ts": "2026-01-23T15:05:00Z"}
     [fired] = episode["timeline"]
     assert (fired["from"], fired["to"], fired["at"]) == ("inactive", "firing", "2026-01-23T15:05:00Z")
@@ -98,7 +98,7 @@ async def test_an_episode_that_is_over_keeps_its_timeline(desk: Desk, client: ht
     [alert] = (await client.get("/api/v1/alerts")).json()
     await desk.trades(ny("2026-01-23 10:10"), IWM=250.0, SPY=600.0)
     assert (await client.get("/api/v1/alerts")).json() == []
-    episode = await get(client, f"/api/v1/alerts/{alert['episode']}", answers.Episode)
+    episode = await get(client, f"/api/v1/alerts/{alert['episode']}", alert_answers.EpisodeStory)
     assert episode["now"] is None
     assert [t["to"] for t in episode["timeline"]] == ["resolved", "firing"]
 
@@ -106,7 +106,7 @@ async def test_an_episode_that_is_over_keeps_its_timeline(desk: Desk, client: ht
 async def test_a_pending_alert_has_no_episode_yet_and_says_since_when_it_counts(desk: Desk, client: httpx.AsyncClient):
     await desk.trades(ny("2026-01-23 10:00"), IWM=250.0, SPY=600.0, **{"BTC/USD": 90_000.0})
     await desk.trades(ny("2026-01-23 10:05"), **{"BTC/USD": 99_000.0})
-    [alert] = await get(client, "/api/v1/alerts", list[answers.Alert])
+    [alert] = await get(client, "/api/v1/alerts", list[alert_answers.ListedAlert])
     assert (alert["member"], alert["state"], alert["episode"]) == ("BTC/USD", "pending", "")
     assert alert["since"] == "2026-01-23T15:05:00Z"
     assert alert["labels"] == {"theme": "size", "member": "BTC/USD"}
@@ -122,9 +122,9 @@ async def test_the_episode_of_a_member_with_a_slash_in_its_name_is_found(desk: D
     [alert] = (await client.get("/api/v1/alerts")).json()
     assert alert["state"] == "firing"
     assert "BTC/USD" in alert["episode"]
-    assert (await get(client, f"/api/v1/alerts/{alert['episode']}", answers.Episode))["now"]["member"] == "BTC/USD"
+    assert (await get(client, f"/api/v1/alerts/{alert['episode']}", alert_answers.EpisodeStory))["now"]["member"] == "BTC/USD"
     escaped = alert["episode"].replace("/", "%2F")
-    assert (await get(client, f"/api/v1/alerts/{escaped}", answers.Episode))["now"]["member"] == "BTC/USD"
+    assert (await get(client, f"/api/v1/alerts/{escaped}", alert_answers.EpisodeStory))["now"]["member"] == "BTC/USD"
 
 
 # --- the market ------------------------------------------------------------------------------------------------------
