@@ -62,3 +62,14 @@ def test_returns_are_those_of_adjusted_prices_within_a_basis_point(raw, actions,
         ours = [float(view.base(Sessions(b))[0]) for b in back]
         for n in range(1, len(ours)):
             assert ours[n] / ours[n - 1] == pytest.approx(adjusted[n] / adjusted[n - 1], abs=1e-4), action
+
+
+def test_prices_adjusted_for_a_split_under_prices_as_traded_are_refused(raw, shared_data):
+    """Of SOXS one source has prices as traded, and the other those after a 1:20 split still to come."""
+    bars = pl.read_parquet(shared_data / "bars_5min.parquet").filter(pl.col("ts").dt.date() < dt.date(2026, 1, 30))
+    closes = bars.filter(pl.col("symbol").is_in(["SOXS", "IWM", "SPY"])).sort("ts")
+    traded = closes.group_by(pl.col("ts").dt.date(), "symbol", maintain_order=True).agg(pl.col("close").last())
+    (kept,), objections = screened([raw.filter(pl.col("symbol").is_in(["SOXS", "IWM", "SPY"]))], [traded], [])
+    assert [(o.condition, o.symbol) for o in objections] == [("history-adjusted", "SOXS")]
+    assert "corporate_actions:" in objections[0].reason
+    assert set(kept["symbol"]) == {"IWM", "SPY"}
