@@ -39,13 +39,15 @@ class Row:
     """One moment: what its view answered, or will, and of what it is a sample (None: it is to be judged).
 
     `restarts`: histories that are forgotten before it, since they are built anew from it on. `twin`: it is of the same
-    moment as the sample before it, the last minute of the session that it closes, which is not yet its past.
+    moment as the sample before it, the last minute of the session that it closes, which is not yet its past. `bases`:
+    start prices of its session, as far as they are known.
     """
 
     answers: Answers | Lasting
     sample: Resolution | None
     restarts: tuple[Resolution, ...] = ()
     twin: bool = False
+    bases: dict[int, Floats] = field(default_factory=dict)
 
 
 class Evaluator:
@@ -123,10 +125,12 @@ class Evaluator:
             said = sampled if isinstance(sampled, Lasting) else answers(sampled, self._of_samples.readings)
             yield Row(said, resolution, tuple(restarts), twin=now == before)
             restarts, before = [], now
+        if isinstance(view, Lasting):
+            yield Row(view, None, tuple(restarts))
+            return
         if self._day.turn(view):
             self._bases = {}
-        said = view if isinstance(view, Lasting) else self._day.answers(view, self.plan.readings)
-        yield Row(said, None, tuple(restarts))
+        yield Row(self._day.answers(view, self.plan.readings), None, tuple(restarts), bases=self._bases)
 
     def _due(self, resolution: Resolution, passed: int | None, stored: int, restarts: list[Resolution]) -> int:
         """How many samples to take, `passed` having passed since the last view; a rebuild starts from nothing."""
@@ -144,8 +148,7 @@ class Evaluator:
         if len(judged) == 1 and rows[-1].sample is None:
             self._join(new)
             said = answered(judged[0].answers, self.plan.readings)
-            bases = {} if isinstance(judged[0].answers, Lasting) else self._bases
-            self._compute(self.plan, self.values, said, bases, None)
+            self._compute(self.plan, self.values, said, judged[0].bases, None)
             yield self.values
             return
         if not judged:
