@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from tests.benchmarks import decode, evaluation, latency, memory, restart, throughput
+from tests.benchmarks import decode, evaluation, history, latency, memory, restart, throughput, windows
 from tests.benchmarks.figures import Report, load
 
 BENCHMARKS: Final[dict[str, Callable[[], Coroutine[Any, Any, Report]]]] = {
@@ -20,7 +20,8 @@ BENCHMARKS: Final[dict[str, Callable[[], Coroutine[Any, Any, Report]]]] = {
     "pipeline": throughput.measure,
     "latency": latency.measure,
     "evaluation": evaluation.measure,
-    "windows": evaluation.measure_windows,
+    "windows": windows.measure,
+    "history": history.measure,
     "restart": restart.measure,
     "memory": memory.measure,
 }
