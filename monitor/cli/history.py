@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from monitor.cli.configuration import config_option, find_config, only_warnings, settings_of
-from monitor.cli.faults import Exit, Fault
+from monitor.cli.faults import Exit, Fault, Silent
 from monitor.cli.output import JSON, format_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from connectors.bar_source import Resolution
     from monitor.settings import Settings
     from monitor.store.base import Store
 
 Answer = TypeVar("Answer")
+_DATE = click.DateTime(["%Y-%m-%d"])
 
 
 @click.group(short_help="Session bars and external series in the store.")
@@ -59,9 +61,73 @@ def import_files(files: Sequence[Path], config: Path | None) -> None:
 
 
 @history.command()
+@click.option("--feed", "feed", required=True, metavar="NAME", help="An alpaca or massive feed of the configuration.")
+@click.option("--from", "first", required=True, type=_DATE, metavar="DATE", help="The first session.")
+@click.option("--to", "last", type=_DATE, metavar="DATE", help="The last; the newest that has closed if not given.")
+@click.option("--resolution", type=click.Choice(["1d", "1m"]), default="1d", show_default=True)
+@click.option("--symbol", "symbols", multiple=True, metavar="SYMBOL", help="What the rules need if not given.")
+@click.option("--compare", "other", metavar="NAME2", help="Store nothing: list closes that differ from that feed's.")
+@click.option("--apart", type=float, default=10.0, show_default=True, metavar="BP", help="How far closes may be apart.")
 @config_option
 @format_option
-def show(config: Path | None, form: str) -> None:
+def backfill(  # noqa: PLR0913, PLR0917 - options
+    feed: str,
+    first: dt.datetime,
+    last: dt.datetime | None,
+    resolution: Resolution,
+    symbols: Sequence[str],
+    other: str | None,
+    apart: float,
+    config: Path | None,
+    form: str,
+) -> None:
+    """Ask a vendor for the bars that the store does not have. Interrupted, it goes on where it stood.
+
+    Exit code 1 where sessions are missing still, or closes differ. With the embedded store, stop the monitor first; a
+    running one fills in what `history:` of its configuration names by itself.
+    """
+    import asyncio
+
+    from connectors.rest import RestError
+    from monitor import clock
+    from monitor.calendar import TradingCalendar
+    from monitor.cli.backfill import compared, filled, needed, print_differences, print_gaps
+    from monitor.history.backfill import last_session
+    from monitor.history.sources import NoSource
+
+    settings = settings_of(find_config(config))
+    calendar = TradingCalendar(settings.calendar)
+    newest = last_session(calendar, clock.wall_ns())
+    span = first.date(), min(last.date(), newest) if last else newest
+    if span[1] < span[0]:
+        raise Fault(f"--from {span[0]} is after {span[1]}, the last session asked for that has closed")
+    wanted = list(symbols) or needed(settings)
+    try:
+        if other is not None:
+            found = asyncio.run(compared(settings, calendar, (feed, other), wanted, *span, apart / 10_000))
+            print_differences(found, (feed, other), form)
+            if found.height:
+                raise Silent(Exit.NO)
+            return
+        result = asyncio.run(
+            _with_store(settings, lambda store: filled(settings, calendar, store, feed, wanted, *span, resolution))
+        )
+    except NoSource as error:
+        raise Fault(str(error)) from error
+    except RestError as error:
+        raise Fault(f"{error}; what came before is stored, and the same command goes on there", Exit.NO) from error
+    print_gaps(result.missing, form)
+    if form != JSON:
+        click.echo(f"{result.bars} bars stored, {result.asked} instruments asked for, {len(result.missing)} gaps left")
+    if result.missing:
+        raise Silent(Exit.NO)
+
+
+@history.command()
+@click.option("--gaps", "list_gaps", is_flag=True, help="List the sessions that are missing, by symbol.")
+@config_option
+@format_option
+def show(config: Path | None, form: str, list_gaps: bool) -> None:  # noqa: FBT001 - click calls it so
     """Which symbols have session bars in the store, from when to when, and how many sessions are missing between.
 
     And which external series are there, by when their values were published.
@@ -73,6 +139,12 @@ def show(config: Path | None, form: str) -> None:
 
     settings = settings_of(find_config(config))
     calendar = TradingCalendar(settings.calendar)
+
+    if list_gaps:
+        from monitor.cli.backfill import print_gaps, stored_gaps
+
+        print_gaps(asyncio.run(_with_store(settings, lambda store: stored_gaps(store, calendar))), form)
+        return
 
     async def look(store: Store) -> tuple[pl.DataFrame, pl.DataFrame]:
         return await stored_sessions(store, calendar), await stored_series(store)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
 from monitor.settings.base import ExistingPath, Model, Text, not_empty
+
+Secret = Annotated[SecretStr, AfterValidator(not_empty)]
 
 
 class FileHistory(Model):
@@ -42,22 +44,18 @@ class AlpacaHistory(VendorHistory):
     """Alpaca's bars. Prices are adjusted for splits, as those of today are to be compared with them."""
 
     type: Literal["alpaca"]
-    key: SecretStr | None = None
-    secret: SecretStr | None = None
+    key: Secret | None = None
+    secret: Secret | None = None
     source: Literal["iex", "sip"] = Field(default="iex", description="iex: one venue, free")
     adjustment: Literal["raw", "split", "dividend", "all"] = "split"
-
-    _secrets = field_validator("key", "secret")(not_empty)
 
 
 class MassiveHistory(VendorHistory):
     """Massive's aggregates, adjusted for splits."""
 
     type: Literal["massive"]
-    key: SecretStr | None = None
+    key: Secret | None = None
     adjusted: bool = True
-
-    _secrets = field_validator("key")(not_empty)
 
 
 HistorySettings = FileHistory | AlpacaHistory | MassiveHistory

@@ -13,6 +13,7 @@ from connectors.finnhub import FinnhubFeed, LastPrices, headers
 from connectors.rest import Rest, RestError
 from connectors.supervisor import Supervisor, SupervisorSettings
 from monitor import settings
+from monitor.positions import Positions
 from monitor.seeded import Seeded
 from tests.integration.connectors.vendor import until
 from tests.servers.finnhub import KEY, finnhub
@@ -120,7 +121,7 @@ async def test_the_monitors_source_asks_for_each_instrument_once():
     async with finnhub(prices={"AAPL": (261.74, 1_582_641_000), "SPY": (690.0, 1_582_641_001)}) as server:
         config = settings.FinnhubFeed(type="finnhub", key=KEY, url=server.url, rest=server.base)
         backlog = Backlog(2**20)
-        source = Seeded(config, "f", backlog, Awake())
+        source = Seeded(config, "f", backlog, Awake(), Positions())
         await source.want(["AAPL"])
         task = asyncio.create_task(source.run())
         try:
@@ -143,7 +144,7 @@ async def test_prices_that_are_refused_do_not_cost_the_stream():
             type="finnhub", key=KEY, symbols=["AAPL"], url=server.url, rest="http://127.0.0.1:9"
         )
         backlog = Backlog(2**20)
-        source = Seeded(config, "f", backlog, Awake())
+        source = Seeded(config, "f", backlog, Awake(), Positions())
         task = asyncio.create_task(source.run())
         try:
             await until(lambda: {"AAPL"} in server.lines.values())

@@ -12,6 +12,7 @@ from connectors.kraken import KrakenFeed
 from connectors.mqtt import MqttFeed
 from connectors.websocket import open_websocket
 from monitor import settings
+from monitor.positions import Positions
 from monitor.protocols import protocol, transport
 from monitor.settings import load_settings
 from rules.diagnostics import render
@@ -43,7 +44,7 @@ def test_an_exchange_by_its_name(tmp_path, word, kind):
     feed = protocol(config, "x")
     assert isinstance(feed, kind)
     assert feed.address().url == "wss://h/p"
-    assert transport(config, feed) is open_websocket
+    assert transport(config, feed, Positions()) is open_websocket
 
 
 def test_a_broker_with_a_mapping(tmp_path):
@@ -56,7 +57,7 @@ def test_a_broker_with_a_mapping(tmp_path):
     feed = protocol(config, "desk")
     assert isinstance(feed, MqttFeed)
     assert feed.router.route("t/SPY").symbol == "SPY"
-    options = transport(config, feed).keywords["options"]
+    options = transport(config, feed, Positions()).keywords["options"]
     assert (options.username, options.password, options.session) == ("u", "5ecret", 86_400)
     assert options.client_id.endswith("-desk")
     assert "5ecret" not in repr(config)

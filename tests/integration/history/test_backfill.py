@@ -1,0 +1,113 @@
+"""Backfill against the vendor on loopback: only what is missing, and it goes on after an end in the middle."""
+
+from __future__ import annotations
+
+import datetime as dt
+from http import HTTPStatus
+
+import pytest
+
+from connectors.rest import RestError
+from monitor.calendar import TradingCalendar
+from monitor.history.backfill import backfill, closes_of, differences, last_session
+from monitor.history.gaps import Gap, stored_days
+from monitor.history.sources import NoSource, entry_of, opened
+from monitor.recovery import read_frame
+from monitor.settings import Settings
+from monitor.store.memory import MemoryStore
+from tests.servers.alpaca_bars import KEY, SECRET, alpaca_bars
+from tests.servers.http import Answer
+
+CALENDAR = TradingCalendar()
+FIRST, LAST = dt.date(2026, 1, 20), dt.date(2026, 1, 23)
+DAYS = ("2026-01-20", "2026-01-21", "2026-01-22", "2026-01-23")
+
+
+def days(close, *dates):
+    """Day bars as the vendor stamps them: midnight in New York, which is 05:00 UTC in winter."""
+    return [{"t": f"{d}T05:00:00Z", "o": close, "h": close, "l": close, "c": close, "v": 10} for d in dates]
+
+
+def settings(base, **feeds):
+    feeds = feeds or {"iex": {"type": "alpaca", "key": KEY, "secret": SECRET}}
+    history = [{"type": "alpaca", "from": "2026-01-20", "url": base, "per_minute": 60_000}]
+    return Settings.model_validate({"feeds": feeds, "history": history})
+
+
+async def store():
+    made = MemoryStore()
+    await made.open()
+    await made.acquire("test")
+    return made
+
+
+async def fill(config, kept, symbols=("IWM", "SPY")):
+    async with opened(config, entry_of(config, "iex")) as source:
+        return await backfill(source, kept, CALENDAR, symbols, FIRST, LAST)
+
+
+async def test_what_is_missing_is_stored_and_what_the_vendor_lacks_is_listed():
+    async with alpaca_bars({"IWM": days(250, *DAYS), "SPY": days(600, *DAYS[:1], *DAYS[2:])}) as vendor:
+        kept = await store()
+        result = await fill(settings(vendor.base), kept)
+    assert result.bars == 7
+    assert result.missing == [Gap("SPY", dt.date(2026, 1, 21), dt.date(2026, 1, 21), 1)]
+    assert (await stored_days(kept, FIRST, LAST)).height == 7
+    frame = read_frame((await kept.load_bars("1d", ["2026-01-22"]))[0].data)
+    assert sorted(frame.select("symbol", "close").cast({"symbol": str}).rows()) == [("IWM", 250.0), ("SPY", 600.0)]
+
+
+async def test_a_second_run_asks_for_nothing():
+    async with alpaca_bars({"IWM": days(250, *DAYS), "SPY": days(600, *DAYS)}) as vendor:
+        kept, config = await store(), settings(vendor.base)
+        await fill(config, kept)
+        asked = len(vendor.asked)
+        again = await fill(config, kept)
+        assert (again.bars, again.missing, len(vendor.asked)) == (0, [], asked)
+
+
+async def test_it_goes_on_where_it_was_cut_off(monkeypatch):
+    monkeypatch.setattr("monitor.history.backfill._ROWS", 1)  # written a page at a time
+    refusal = Answer(HTTPStatus.FORBIDDEN, {"message": "subscription does not permit this"})
+    bars = {"IWM": days(250, *DAYS), "SPY": days(600, *DAYS)}
+    async with alpaca_bars(bars, script=[first_page(bars, 3), refusal]) as vendor:
+        kept, config = await store(), settings(vendor.base)
+        with pytest.raises(RestError, match="subscription does not permit"):
+            await fill(config, kept)
+        assert (await stored_days(kept, FIRST, LAST)).height == 3
+        result = await fill(config, kept)
+    assert result.bars == 5
+    assert result.missing == []
+    assert (await stored_days(kept, FIRST, LAST)).height == 8
+
+
+def first_page(bars, count):
+    """The first page by hand, with a token for the next."""
+    return Answer(HTTPStatus.OK, {"bars": {"IWM": bars["IWM"][:count]}, "next_page_token": str(count)})
+
+
+async def test_two_sources_are_compared():
+    one, other = days(250, *DAYS), [*days(250, *DAYS[:3]), *days(250.5, DAYS[3])]
+    closes = []
+    for bars in (one, other):
+        async with alpaca_bars({"IWM": bars}) as vendor:
+            config = settings(vendor.base)
+            async with opened(config, entry_of(config, "iex")) as source:
+                closes.append(await closes_of(source, CALENDAR, ["IWM"], FIRST, LAST))
+    apart = differences(*closes, 10 / 10_000)
+    assert apart.select("ts", "symbol", "close", "other").rows() == [(LAST, "IWM", 250.0, 250.5)]
+    assert differences(*closes, 30 / 10_000).is_empty()
+
+
+def test_a_feed_without_bars_is_named():
+    config = Settings.model_validate({"feeds": {"k": {"type": "kraken", "symbols": ["BTC/USD"]}}})
+    with pytest.raises(NoSource, match="`k` is of type kraken, which has no bars of the past"):
+        entry_of(config, "k")
+    with pytest.raises(NoSource, match="there is no feed `x`: there is k"):
+        entry_of(config, "x")
+
+
+def test_the_last_session_has_closed():
+    close = CALENDAR.close_ns(CALENDAR.ordinal_on_or_before(LAST))
+    assert last_session(CALENDAR, close) == dt.date(2026, 1, 22)
+    assert last_session(CALENDAR, close + 1) == LAST
