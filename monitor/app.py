@@ -18,6 +18,7 @@ from connectors.backlog import Backlog
 from monitor import clock, logs, settings
 from monitor.alerting import configured
 from monitor.alerting.dispatcher import Dispatcher
+from monitor.alerting.keep_firing import keep_firing
 from monitor.calendar import CalendarError, TradingCalendar
 from monitor.compute import ComputeThread
 from monitor.corporate_actions.book import ActionBook
@@ -32,6 +33,7 @@ from monitor.lease import CLAIM_EVERY, Lease, owner_name
 from monitor.liveness import EventLiveness, Liveness, WallLiveness
 from monitor.logs import LogFormat
 from monitor.metrics import Metrics
+from monitor.notify.alertmanager import RESEND, AlertmanagerSender
 from monitor.notify.outbox import Notifier
 from monitor.notify.receivers import open_receiver
 from monitor.notify.sender import Sender
@@ -235,7 +237,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         gc.freeze()
         gc.enable()
         filling = Filling(config, calendar, store, health, daemon.instruments, daemon.take_history)
-        beside = (positions.run(), filling.run())
+        forgetful = {name: sender for name, sender in senders.items() if isinstance(sender, AlertmanagerSender)}
+        beside = (positions.run(), filling.run(), keep_firing(dispatcher, forgetful, RESEND))
         await _serve(daemon, notifier, feeds, web, recovered.records, stop, keeping, beside, reread=bool(leader))
         with contextlib.suppress(StoreError):  # what is not kept is read again, which harms nothing
             await positions.keep()

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
-from monitor.notify import apprise_sender, console, values
+from monitor.notify import alertmanager, apprise_sender, console, values
+from monitor.notify.alertmanager import AlertmanagerSender, is_alertmanager
 from monitor.notify.apprise_sender import AppriseSender
 from monitor.notify.console import ConsoleSender
 from monitor.notify.sender import FanOut, Sender
@@ -14,6 +15,8 @@ from monitor.notify.sender import FanOut, Sender
 
 def validate(url: str) -> str | None:
     """What is wrong with a receiver's URL, as one line without secrets; None if it can be used."""
+    if is_alertmanager(url):
+        return alertmanager.validate(url)
     return console.validate(url) if _is_console(url) else apprise_sender.validate(url)
 
 
@@ -30,6 +33,10 @@ def open_receiver(
     """
     if not urls:
         raise ValueError("a receiver needs at least one URL; console:// prints to the terminal")
+    if any(map(is_alertmanager, urls)):
+        if not all(map(is_alertmanager, urls)):
+            raise ValueError("Alertmanagers are a receiver of their own: give the other addresses another receiver")
+        return AlertmanagerSender(urls, deadline)
     others = [url for url in urls if not _is_console(url)]
     senders: list[Sender] = [ConsoleSender(stream, zone)] if len(others) < len(urls) else []
     if others:

@@ -1,0 +1,145 @@
+"""Alerts to other Alertmanagers: ``alertmanager://host:9093`` (``alertmanagers://`` for https).
+
+An Alertmanager takes an alert for over when it has not heard of it for a while, so what fires is told
+again (:mod:`monitor.alerting.keep_firing`) for as long as the receiver has not been told the end. If the monitor dies,
+its alerts end there after :data:`LASTING`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from monitor import clock
+from monitor.alerting.alert import ALERTNAME, SUMMARY
+from monitor.notify.message import AlertNotice, Kind, Notification
+from monitor.notify.sender import Delivery, Verdict
+
+SCHEMES: Final = {"alertmanager": "http", "alertmanagers": "https"}
+RESEND: Final = 60.0
+"""Seconds between two tellings of what fires."""
+LASTING: Final = 5 * 60 * 1_000_000_000
+"""Nanoseconds that an alert lasts there without being told again: four missed tellings are survived."""
+_AT_ONCE: Final = 500
+_SAID: Final = 300
+_TRY_AGAIN: Final = frozenset({408, 425, 429})
+_PATH: Final = "/api/v2/alerts"
+
+
+def is_alertmanager(url: str) -> bool:
+    """Whether an address of a receiver is one of these."""
+    return url.partition(":")[0].lower() in SCHEMES
+
+
+def validate(url: str) -> str | None:
+    """What is wrong with the address, as one line without secrets; None if it can be used."""
+    wrong = "not the address of an Alertmanager: write alertmanager://HOST:9093, or alertmanagers:// for https"
+    try:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.port == 0:
+            return wrong
+    except ValueError:
+        return wrong
+    return "an address of an Alertmanager has no ? or #" if parts.query or parts.fragment else None
+
+
+class AlertmanagerSender:
+    """Sends to one receiver's Alertmanagers. `deadline`: seconds an attempt may take.
+
+    Those of a cluster tell each other, so a message is delivered once one of them has it; the others hear of it at the
+    next telling. Raises ValueError with :func:`validate`'s text for an address that cannot be used.
+    """
+
+    def __init__(self, urls: Sequence[str], deadline: float = 30.0) -> None:
+        self._peers = [_Peer(url, deadline) for url in urls]
+
+    @property
+    def target(self) -> str:
+        """Hosts, without secrets."""
+        return ", ".join(peer.target for peer in self._peers)
+
+    async def send(self, notification: Notification) -> Delivery:
+        """Try once, at all of them at once."""
+        return await self.tell(notification.notices)
+
+    async def tell(self, notices: Iterable[AlertNotice]) -> Delivery:
+        """Say of alerts that they fire, or are over."""
+        alerts = [posted(notice, clock.wall_ns()) for notice in notices]
+        parts = [alerts[start : start + _AT_ONCE] for start in range(0, len(alerts), _AT_ONCE)]
+        outcomes = [await self._post(part) for part in parts]
+        return next((each for each in outcomes if not each.delivered), outcomes[-1])
+
+    async def _post(self, alerts: Sequence[Mapping[str, Any]]) -> Delivery:
+        outcomes = await asyncio.gather(*(peer.post(alerts) for peer in self._peers))
+        failed = [each for each in outcomes if not each.delivered]
+        detail = "; ".join(each.detail for each in outcomes)
+        if len(failed) < len(outcomes):
+            return Delivery(Verdict.DELIVERED, detail)
+        fatal = all(each.verdict is Verdict.FATAL for each in failed)
+        return Delivery(Verdict.FATAL if fatal else Verdict.TRANSIENT, detail)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for peer in self._peers:
+            await peer.close()
+
+
+class _Peer:
+    """One Alertmanager."""
+
+    def __init__(self, url: str, deadline: float) -> None:
+        if wrong := validate(url):
+            raise ValueError(wrong)
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        scheme = SCHEMES[parts.scheme.lower()]
+        login = (unquote(parts.username or ""), unquote(parts.password or "")) if parts.username else None
+        self.target = f"Alertmanager {scheme}://{host}"
+        self._deadline = deadline
+        self._client = httpx.AsyncClient(
+            base_url=f"{scheme}://{host}{parts.path.rstrip('/')}", auth=login, timeout=deadline
+        )
+
+    async def post(self, alerts: Sequence[Mapping[str, Any]]) -> Delivery:
+        try:
+            async with asyncio.timeout(self._deadline):
+                answer = await self._client.post(_PATH, json=alerts)
+        except TimeoutError:
+            return Delivery(Verdict.TRANSIENT, f"{self.target}: no answer within {self._deadline:g} s")
+        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: it is closed, the daemon is stopping
+            return Delivery(Verdict.TRANSIENT, f"{self.target}: {type(error).__name__} {error}".strip())
+        if answer.is_success:
+            return Delivery(Verdict.DELIVERED, f"{self.target}: accepted")
+        said = " ".join(answer.text.split())[:_SAID]
+        fatal = answer.is_client_error and answer.status_code not in _TRY_AGAIN
+        return Delivery(
+            Verdict.FATAL if fatal else Verdict.TRANSIENT, f"{self.target}: {answer.status_code} {said}".strip()
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+def posted(notice: AlertNotice, wall: int) -> dict[str, Any]:
+    """An alert as Alertmanager is told of it, by the machine's clock (UTC ns). No time but the end is to come."""
+    over = notice.kind is Kind.RESOLVED
+    starts_at = min(notice.started_at, wall)
+    ends_at = max(starts_at, min(notice.at, wall)) if over else wall + LASTING
+    labels = {**notice.labels, ALERTNAME: notice.alert, "severity": notice.severity}
+    annotations = {**notice.annotations, SUMMARY: notice.summary}
+    return {
+        "labels": {name: text for name, text in labels.items() if text},
+        "annotations": {name: text for name, text in annotations.items() if text},
+        "startsAt": _time(starts_at),
+        "endsAt": _time(ends_at),
+    }
+
+
+def _time(ns: int) -> str:
+    seconds, rest = divmod(ns, 1_000_000_000)
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
