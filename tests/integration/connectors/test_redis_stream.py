@@ -1,0 +1,126 @@
+"""Somebody else's stream on a real server: mapping, positions that follow receipts, and ends of the line."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+import pytest
+
+from connectors.feed import Remedy
+from connectors.mqtt.layout import ForeignLayout
+from connectors.redis_stream import RedisFeed, StreamOptions, opener, shown
+from connectors.supervisor import Supervisor
+from connectors.websocket import Disconnected
+from tests.integration.store.servers import raw, running
+
+QUOTES = ForeignLayout("stream", "quotes", symbol="{sym}", unit="ms", fields={"bid": "b", "ask": "a"})
+AT = 1_769_180_850_000
+
+
+class Reader:
+    """A supervised feed, its batches and what it remembers."""
+
+    def __init__(self, url, stream="ticks", position=None, **options):
+        self.position, self.batches = position, []
+        line = StreamOptions(url=url, stream=stream, position=self._position, remember=self._remember, **options)
+        feed = RedisFeed("r", shown=shown(url), layout=QUOTES)
+        self.supervisor = Supervisor(
+            feed,
+            self._take,
+            monotonic=time.monotonic,
+            now_ns=time.time_ns,
+            connect=opener(line),
+            expects_data=lambda: False,
+        )
+
+    async def _position(self):
+        return self.position
+
+    def _remember(self, place):
+        self.position = place
+
+    async def _take(self, batch):
+        self.batches.append(batch)
+
+    @property
+    def rows(self):
+        return [row for batch in self.batches for row in batch.quotes.select("symbol", "bid", "ask").rows()]
+
+    async def until(self, condition):
+        task = asyncio.create_task(self.supervisor.run())
+        try:
+            async with asyncio.timeout(20):
+                while not condition():  # noqa: ASYNC110 - of another program too
+                    await asyncio.sleep(0.01)
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def keep(self):
+        """The journal has it all."""
+        for batch in self.batches:
+            for receipt in batch.receipts:
+                receipt()
+
+
+@pytest.fixture(name="server")
+async def _server(tmp_path):
+    async with running("valkey", tmp_path) as port:
+        url = f"redis://127.0.0.1:{port}/0"
+        for _ in range(400):
+            try:
+                async with raw(url) as client:
+                    await client.ping()
+                break
+            except ConnectionError:
+                await asyncio.sleep(0.02)
+            except Exception as error:  # the driver's own kind of the same
+                if "onnect" not in str(error):
+                    raise
+                await asyncio.sleep(0.02)
+        yield url
+
+
+async def test_fields_of_entries_are_rows_and_a_restart_reads_on(server):
+    async with raw(server) as client:
+        for n in range(3):
+            await client.xadd("ticks", {"sym": "IWM", "ts": AT + n, "b": f"250.{n}", "a": "251"})
+        reader = Reader(server, begin="oldest")
+        await reader.until(lambda: len(reader.rows) == 3)
+        assert reader.rows == [("IWM", 250.0, 251.0), ("IWM", 250.1, 251.0), ("IWM", 250.2, 251.0)]
+        assert reader.position is None  # the journal does not have it yet
+        reader.keep()
+        await client.xadd("ticks", {"sym": "SPY", "ts": AT + 9, "b": "600", "a": "601"})
+        later = Reader(server, position=reader.position)
+        await later.until(lambda: later.rows)
+        assert later.rows == [("SPY", 600.0, 601.0)]
+
+
+@pytest.mark.parametrize("encode", [msgspec.json.encode, msgspec.msgpack.encode])
+async def test_a_field_holds_the_message(server, encode):
+    async with raw(server) as client:
+        rows = [{"sym": s, "ts": AT, "b": 1.5, "a": 2.5} for s in ("IWM", "SPY")]
+        await client.xadd("ticks", {"data": encode(rows)})
+        await client.xadd("ticks", {"other": b"x"})
+        reader = Reader(server, begin="oldest", payload="data")
+        await reader.until(lambda: reader.supervisor.health.rejected)
+        assert reader.rows == [("IWM", 1.5, 2.5), ("SPY", 1.5, 2.5)]
+        assert reader.supervisor.health.rejected == {"malformed": 1}
+
+
+async def test_a_key_that_is_no_stream_stops_the_feed(server):
+    async with raw(server) as client:
+        await client.set("ticks", "text")
+    reader = Reader(server)
+    await reader.until(lambda: reader.supervisor.health.status == "stopped")
+    assert "WRONGTYPE" in reader.supervisor.health.last_error
+
+
+async def test_an_address_where_nobody_listens_is_a_dropped_line_without_the_password():
+    reader = Reader("redis://:pa55word@127.0.0.1:9/0")
+    with pytest.raises(Disconnected) as caught:
+        await reader.supervisor._connect(reader.supervisor._feed.address())
+    assert caught.value.remedy is Remedy.RECONNECT
+    assert "pa55word" not in str(caught.value)
