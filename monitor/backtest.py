@@ -88,7 +88,7 @@ class Playback:
         self._calendar = calendar
         self._needs = needs
         self._recording = recording
-        self._truth = TruthFilter(TruthSettings(closes=calendar.closes))
+        self._truth = TruthFilter(TruthSettings(closes=calendar.closes, recorded=True))
 
     @cached_property
     def state(self) -> MarketState:

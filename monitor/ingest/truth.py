@@ -41,7 +41,8 @@ class TruthSettings:
     until the instrument's usual moves say less; both above 1. `recent_trades`: how many trades of the lateness window
     are remembered at most, 16 bytes each, to know one that is sent again. `earliest_ns`, `latest_ns`: the calendar's
     ends, outside of which no time is believed. `closes`: of its sessions, UTC ns, for data whose time is their own.
-    `feeds`: their names, the best one first.
+    `feeds`: their names, the best one first. `recorded`: the data are whole and in order of time, as in a file, where a
+    row far from all others is a gap and not a wrong stamp.
     """
 
     lateness_ns: int = 30 * _SECOND
@@ -53,6 +54,7 @@ class TruthSettings:
     latest_ns: int = 2**63 - 1
     feeds: tuple[str, ...] = ()
     closes: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +282,7 @@ class TruthFilter:
         settings = self._settings
         frame = self._within_calendar(feed, kind, frame)
         times = event_times(kind, frame)
-        if now is None and len(times):
+        if now is None and len(times) and not settings.recorded:
             frame, times = self._not_leaping(feed, kind, frame, times)
         elif now is not None and len(times) and int(times.max()) > now + settings.future_ns:
             early = times > now + settings.future_ns
