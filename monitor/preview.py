@@ -19,7 +19,7 @@ from rules.ast import Comparison, Expr, Literal, Logic, Negate, Not, RecordRef, 
 from rules.evidence import deciding
 from rules.literals import CLOCK_UNITS, SCALES
 from rules.ruleset import AlertRule, Formula, RuleSet
-from rules.transition import Evidence, State, Transition
+from rules.transition import State, Transition
 from rules.view import View
 
 MOST: Final = 1000
@@ -28,7 +28,6 @@ MOST: Final = 1000
 _AMOUNT: Final = re.compile(r"(?P<number>[-+]?(?:[0-9]{1,15}(?:\.[0-9]{0,15})?|\.[0-9]{1,15}))(?P<unit>%|bp|[smh]?)\Z")
 _EXAMPLE: Final = "such as 200bp..600bp/50bp or 1..4/0.5"
 _TOLD: Final = frozenset({State.FIRING, State.RECOVERING, State.RESOLVED})
-_NO_EVIDENCE: Final = Evidence()
 
 
 class PreviewError(ValueError):
@@ -195,9 +194,9 @@ class Preview:
 
     def _told(self, views: Iterable[View]) -> Iterator[Transition]:
         """Begins and ends of episodes, without their evidence: a thousand thresholds have many."""
-        for transition in self.test.transitions(views):
+        for transition in self.test.transitions(views, evidence=False):
             if transition.new in _TOLD:
-                yield dataclasses.replace(transition, evidence=_NO_EVIDENCE, labels={}, annotations={})
+                yield dataclasses.replace(transition, labels={}, annotations={})
 
 
 # --- comparisons
