@@ -94,9 +94,9 @@ async def test_two_sources_are_compared():
             config = settings(vendor.base)
             async with opened(config, entry_of(config, "iex")) as source:
                 closes.append(await closes_of(source, CALENDAR, ["IWM"], FIRST, LAST))
-    apart = differences(*closes, 10 / 10_000)
+    apart = differences(closes[0], closes[1], 10 / 10_000)
     assert apart.select("ts", "symbol", "close", "other").rows() == [(LAST, "IWM", 250.0, 250.5)]
-    assert differences(*closes, 30 / 10_000).is_empty()
+    assert differences(closes[0], closes[1], 30 / 10_000).is_empty()
 
 
 def test_a_feed_without_bars_is_named():

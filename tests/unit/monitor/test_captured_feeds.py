@@ -10,7 +10,7 @@ from connectors.capture import ABOUT, Capture, feed_of, records
 from monitor.protocols import about, parser, protocol
 from monitor.settings import FeedSettings
 
-FEEDS = {
+FEEDS: dict[str, dict[str, object]] = {
     "alpaca": {"key": "s3cret", "secret": "s3cret", "encoding": "json"},
     "massive": {"key": "s3cret", "channels": ["trades"]},
     "finnhub": {"key": "s3cret"},
