@@ -45,6 +45,7 @@ route:
   receiver: desk
   group_by: [theme]
   group_wait: 0s
+  group_interval: 1s
   repeat: [30m, next_open]
   routes:
     - {match: ["severity=critical"], receiver: [desk, mail], continue: true, group_by: ["..."]}

@@ -1,4 +1,4 @@
-"""A real Alertmanager hears of this monitor's alerts; a real Prometheus posts its own here; karma finds what it reads."""
+"""A real Alertmanager hears of our alerts; a real Prometheus posts its own here; karma finds what it reads."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tests.unit.monitor.notify.samples import notification
 PLAIN = "route: {receiver: x}\nreceivers: [{name: x}]\n"
 
 
-async def until(found: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+async def until(found: Callable[[], Awaitable[Any]]) -> Any:
     async with asyncio.timeout(60):
-        while not (answer := await found()):
+        while not (answer := await found()):  # noqa: ASYNC110 - another program's state
             await asyncio.sleep(0.05)
         return answer
 
 
-async def get(url: str, path: str, **query: str) -> Any:  # noqa: ANN401
+async def get(url: str, path: str, **query: str) -> Any:
     async with httpx.AsyncClient(trust_env=False) as client:
         return (await client.get(f"{url}/api/v2/{path}", params=query)).raise_for_status().json()
 
