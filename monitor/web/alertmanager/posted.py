@@ -43,6 +43,8 @@ def alerts(body: bytes, wall: int) -> tuple[list[Posted], list[str]]:
         Malformed: It is no list of alerts.
     """
     given = _decoded(body, "alerts")
+    if given is None:
+        given = []  # as Alertmanager has it
     if not isinstance(given, list):
         raise _unreadable("alerts", "it is no list of alerts")
     read = [_fields(each, f"{number}.") for number, each in enumerate(given)]
@@ -164,8 +166,6 @@ def _decoded(body: bytes, what: str) -> Any:  # noqa: ANN401 - whatever was sent
         given = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(what, str(error)) from None
-    if given is None:
-        raise Malformed(f"{what} in body is required")
     return given
 
 
