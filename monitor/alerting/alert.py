@@ -36,7 +36,7 @@ class Alert:
     `starts_at`, `ends_at` (None while it fires), `updated_at` and `at` (of the last transition) are UTC ns: event time
     for `rules`, the machine's clock for the others. `expires_at`: when an external alert ends unless posted again.
     `summary` (one line) and `annotations` are rendered; annotations of another's alert are as posted. `notify` and
-    `repeat`: the rule's own, which override the route's.
+    `repeat` and `escalate`: the rule's own, which override the route's.
     """
 
     labels: Mapping[str, str]
@@ -56,6 +56,7 @@ class Alert:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     notify: tuple[str, ...] | None = None
     repeat: tuple[str, ...] | None = None
+    escalate: tuple[tuple[int, tuple[str, ...]], ...] | None = None
 
     @property
     def name(self) -> str:

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from monitor.alerting import flapping, rate_limit
+from monitor.alerting import ack_notes, flapping, rate_limit
 from monitor.alerting.acknowledgement import Ack
 from monitor.alerting.alert import Alert, rank
 from monitor.alerting.decision import Decision, Reason, Stage, passes, stops
+from monitor.alerting.digests import gathered
 from monitor.alerting.groups import Group
 from monitor.alerting.inhibition import Inhibitor
-from monitor.alerting.ledger import Flaps, GroupTimes, Ledger, Told
+from monitor.alerting.ledger import Flaps, Gathered, GroupTimes, Ledger, Told
 from monitor.alerting.policy import Policy
 from monitor.alerting.repeats import next_due
 from monitor.alerting.routes import Destination, destinations
@@ -104,6 +105,9 @@ class AlertBook:
     def hear(self, silences: Silences, acks: Mapping[str, Ack]) -> None:
         """Take note of silences and acknowledgements."""
         self._situation.silences, self._situation.acks = silences, acks
+        for episode, receiver, told, note in [*ack_notes.due(self.ledger, acks, self._policy, self._situation.at)]:
+            self.ledger.tell(episode, receiver, told)
+            self._messages.append(note)
         self.wake()
 
     def wake(self) -> None:
@@ -126,7 +130,8 @@ class AlertBook:
             way = self._destinations(alert)
             if known is None:
                 for each in way:
-                    self._count_flap(alert, each.receiver, at)
+                    if not each.after:
+                        self._count_flap(alert, each.receiver, at)
             self._join(alert, way, at)
         elif known is not None and known.open:
             self._end(known, alert)
@@ -138,7 +143,7 @@ class AlertBook:
 
     def _end(self, known: Alert, over: Alert) -> None:
         """Labels are those it fired with: where they led, the end is told, whatever has become of its rule."""
-        alert = replace(over, labels=known.labels, notify=known.notify, repeat=known.repeat)
+        alert = replace(over, labels=known.labels, notify=known.notify, repeat=known.repeat, escalate=known.escalate)
         self.expiring.pop(alert.episode, None)
         if self._inhibitor.ended(alert.episode):
             self.wake()
@@ -178,7 +183,7 @@ class AlertBook:
         if any(each.kind is Kind.FIRING for each in told.values()):
             return
         ids = self._groups_of[alert.episode]
-        if any(flapping.awaited(alert, self._situation.flaps(alert, self.groups[i].receiver)) for i in ids):
+        if any(self._situation.awaited(alert, self.groups[i].receiver) for i in ids):
             return
         for group_id in self._groups_of.pop(alert.episode):
             group = self.groups[group_id]
@@ -229,6 +234,9 @@ class AlertBook:
 
     def _set_back(self, at: int) -> None:
         """The clock was set back to `at`: nobody waits for a time that was never right."""
+        for receiver, kept in list(self.ledger.digests.items()):
+            if (digest := self._policy.limits_of(receiver).digest) is not None:
+                self.ledger.gather(receiver, replace(kept, due=min(kept.due, digest.due(at, self._policy.calendar))))
         for each in self.groups.values():
             before = each.times
             each.set_back(at)
@@ -278,9 +286,14 @@ class AlertBook:
     def _flush(self, group: Group) -> None:
         """Tell a group's news, with whatever the receiver's limit has kept back; or keep it back."""
         found = self._collect(group)
+        receiver, at = group.receiver, self._situation.at
+        digest = self.ledger.digests.get(receiver)
+        if digest is not None and at >= digest.due:
+            found += self._rest_of_digest(group, digest, found)
+            self._tell(receiver, found)
+            return
         if not found:
             return
-        receiver, at = group.receiver, self._situation.at
         free_at = rate_limit.free_at(self._policy.limits_of(receiver), self.ledger.sent.get(receiver, ()), at)
         if free_at is not None:
             self._over_limit.setdefault(receiver, {})[group.id] = None
@@ -296,6 +309,19 @@ class AlertBook:
                 found += self._collect(kept)
         self._tell(receiver, found)
 
+    def _rest_of_digest(self, first: Group, kept: Gathered, found: list[_News]) -> list[_News]:
+        """What the other groups have for a digest that is due."""
+        rest: list[_News] = []
+        for group in self.groups.values():
+            if group.receiver == first.receiver and group is not first:
+                group.holds.clear()
+                rest += self._collect(group)
+        told = {each.alert.episode for each in (*found, *rest)}
+        left = (e for e in kept.episodes if e not in told and e in self.ledger.alerts)
+        late = tuple(e for e in left if not self.ledger.alerts[e].open)
+        self.ledger.gather(first.receiver, Gathered(kept.due, late) if late else None)
+        return rest
+
     def _collect(self, group: Group) -> list[_News]:
         """What the group's receiver is to be told now; the rest of the news is held back."""
         found: list[_News] = []
@@ -310,12 +336,17 @@ class AlertBook:
                 group.holds.pop(episode, None)
                 found.append(_News(alert, group, decisions))
             else:
+                if last.stage is Stage.DIGEST and last.until is not None:
+                    before = self.ledger.digests.get(group.receiver)
+                    self.ledger.gather(group.receiver, gathered(before, [alert], last.until))
                 group.holds[episode] = None if last.until is None else max(last.until, at + 1)
                 self._note(alert, group, decisions)
         self._touched[group.id] = None
         return found
 
     def _tell(self, receiver: str, found: list[_News]) -> None:
+        if not found:
+            return
         at = self._situation.at
         notices = [notice for each in found for notice in self._notices(each, receiver)]
         groups = {each.group.id: each.group for each in found}
@@ -336,7 +367,15 @@ class AlertBook:
         for each in found:
             passed = (passes(Stage.RATE_LIMIT, Reason.WITHIN_LIMIT), passes(Stage.OUTBOX, Reason.TOLD, told.key))
             self._note(each.alert, each.group, (*each.decisions, *passed))
+            self._let_escalate(each.alert)
             self._let_go(each.alert)
+
+    def _let_escalate(self, alert: Alert) -> None:
+        """Somebody was told: from now on the time of those counts who are told if nobody answers."""
+        for group in (self.groups[i] for i in self._groups_of.get(alert.episode, ())):
+            if group.after and group.holds.get(alert.episode, 0) is None:
+                group.holds.pop(alert.episode)
+                self._touched[group.id] = None
 
     def _notices(self, each: _News, receiver: str) -> list[AlertNotice]:
         """What the receiver is told of an alert, noted in the ledger: for one that fired unheard and is over, both."""
@@ -356,7 +395,7 @@ class AlertBook:
         if not alert.open:
             sequence += 1
             notices.append(alert.notice(Kind.RESOLVED, sequence))
-            self.ledger.tell(alert.episode, receiver, Told(Kind.RESOLVED, sequence, at, alert.severity))
+            self.ledger.tell(alert.episode, receiver, Told(Kind.RESOLVED, sequence, at, alert.severity, since=at))
         return notices
 
     def _told(self, alert: Alert, each: _News, before: Told | None, sequence: int) -> Told:
@@ -368,7 +407,8 @@ class AlertBook:
         repeats = before.repeats + 1 if before is not None and repeat else 0
         schedule = each.group.route.repeat if alert.repeat is None else alert.repeat
         again = next_due(schedule, repeats, since, self._policy.calendar)
-        return Told(Kind.FIRING, sequence, at, alert.severity, repeats, again)
+        first, ack = (before.since or before.at, before.acknowledged) if before is not None else (at, 0)
+        return Told(Kind.FIRING, sequence, at, alert.severity, repeats, again, first, ack)
 
     # --- what is kept -------------------------------------------------------------------------------------------------
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from monitor.alerting import matchers
+from monitor.alerting.digests import Digest
 from monitor.alerting.inhibition import Inhibition
 from monitor.alerting.mute_times import MuteTimes, TimeInterval, Trading
 from monitor.alerting.policy import Limits, Policy
 from monitor.alerting.routes import Route
 from monitor.calendar import TradingCalendar
-from monitor.settings.alerting import FlapSettings, RouteSettings, TimeSettings
+from monitor.settings.alerting import ReceiverSettings, RouteSettings, TimeSettings
 from monitor.settings.model import Settings
 
 GROUP_WAIT: Final = 2_000_000_000
@@ -31,7 +33,7 @@ def policy(config: Settings, calendar: TradingCalendar) -> Policy:
         calendar=calendar,
         mute_times=MuteTimes(calendar, named),
         inhibitions=[Inhibition(_matchers(each.source), _matchers(each.target), each.equal) for each in config.inhibit],
-        limits={name: _limits(receiver.max_per_minute, receiver.flap) for name, receiver in config.receivers.items()},
+        limits={name: _limits(receiver) for name, receiver in config.receivers.items()},
     )
 
 
@@ -47,6 +49,7 @@ def _route(given: RouteSettings, above: Route, path: str) -> Route:
         group_interval=above.group_interval if given.group_interval is None else given.group_interval,
         repeat=above.repeat if given.repeat is None else given.repeat,
         mute=above.mute if given.mute is None else given.mute,
+        escalate=above.escalate if given.escalate is None else tuple((e.after, e.to) for e in given.escalate),
     )
     paths: list[str] = []
     for each in given.routes:
@@ -60,10 +63,12 @@ def _matchers(texts: Sequence[str]) -> tuple[matchers.Matcher, ...]:
     return tuple(map(matchers.parse, texts))
 
 
-def _limits(max_per_minute: int | None, flap: FlapSettings | None) -> Limits:
-    if flap is None:
-        return Limits(max_per_minute)
-    return Limits(max_per_minute, flap.more_than, flap.within)
+def _limits(given: ReceiverSettings) -> Limits:
+    digest = None if given.digest is None else Digest(given.digest.every, _matchers(given.digest_except))
+    limits = Limits(given.max_per_minute, digest=digest, tell_acks=given.tell_acks)
+    if given.flap is None:
+        return limits
+    return replace(limits, flap_more_than=given.flap.more_than, flap_within=given.flap.within)
 
 
 def _interval(given: TimeSettings) -> TimeInterval:

@@ -14,9 +14,9 @@ from monitor.alerting.routes import Destination, Route
 class Group:
     """The alerts of one receiver that are told together.
 
-    `key` as :class:`~monitor.alerting.routes.Destination`'s; `times` are kept in the ledger unless it is `alone`.
-    `holds`: episodes whose news was held back, until a time or (None) until something changes. `due`: when the group is
-    to be looked at again.
+    `key` and `after` as :class:`~monitor.alerting.routes.Destination`'s; `times` are kept in the ledger unless it is
+    `alone`. `holds`: episodes whose news was held back, until a time or (None) until something changes. `due`: when the
+    group is to be looked at again.
     """
 
     receiver: str
@@ -25,6 +25,7 @@ class Group:
     route: Route
     alone: bool
     times: GroupTimes
+    after: int = 0
     episodes: dict[str, None] = field(default_factory=dict)
     holds: dict[str, int | None] = field(default_factory=dict)
     due: int | None = None
@@ -33,7 +34,13 @@ class Group:
     def of(destination: Destination, times: GroupTimes) -> Group:
         """An empty group for what goes this way."""
         return Group(
-            destination.receiver, destination.key, destination.labels, destination.route, destination.alone, times
+            destination.receiver,
+            destination.key,
+            destination.labels,
+            destination.route,
+            destination.alone,
+            times,
+            destination.after,
         )
 
     @property

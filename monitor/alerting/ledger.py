@@ -22,13 +22,15 @@ _TOLD: Final = "told:"
 _GROUP: Final = "group:"
 _SENT: Final = "sent:"
 _FLAPS: Final = "flaps:"
+_GATHERED: Final = "digest:"
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """What a receiver was last told of an episode.
 
-    `at`: when, UTC ns. `due`: when it is to be told again while the alert fires, after `repeats` repeats; None: never.
+    `at`: when, UTC ns; `since`: when first. `acknowledged`: the time of the acknowledgement it was told of, 0 is none.
+    `due`: when it is to be told again while the alert fires, after `repeats` repeats; None: never.
     """
 
     kind: Kind
@@ -37,6 +39,8 @@ class Told:
     severity: str
     repeats: int = 0
     due: int | None = None
+    since: int = 0
+    acknowledged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,14 @@ class Flaps:
     due: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What waits for a receiver's digest, and when that is due (UTC ns)."""
+
+    due: int
+    episodes: tuple[str, ...] = ()
+
+
 class Ledger:
     """See the module. Read its dictionaries freely; change them by its methods only."""
 
@@ -76,6 +88,8 @@ class Ledger:
         self.sent: dict[str, tuple[int, ...]] = {}
         """By receiver with a limit: when it was sent messages in the last minute."""
         self.flaps: dict[str, Flaps] = {}
+        self.digests: dict[str, Gathered] = {}
+        """By receiver."""
         self._changed: set[str] = set()
 
     def load(self, fields: Mapping[str, bytes]) -> None:
@@ -96,6 +110,8 @@ class Ledger:
                 self.sent[name.removeprefix(_SENT)] = msgspec.json.decode(data, type=tuple[int, ...])
             elif name.startswith(_FLAPS):
                 self.flaps[name.removeprefix(_FLAPS)] = msgspec.json.decode(data, type=Flaps)
+            elif name.startswith(_GATHERED):
+                self.digests[name.removeprefix(_GATHERED)] = msgspec.json.decode(data, type=Gathered)
             elif name != STEP:
                 self._changed.add(name)  # of a version that knew more: removed, as it would be wrong before long
 
@@ -138,6 +154,11 @@ class Ledger:
         _put(self.flaps, key, flaps)
         self._changed.add(_FLAPS + key)
 
+    def gather(self, receiver: str, gathered: Gathered | None) -> None:
+        """Note what waits for a receiver's digest; None: nothing does."""
+        _put(self.digests, receiver, gathered)
+        self._changed.add(_GATHERED + receiver)
+
     # --- the store ----------------------------------------------------------------------------------------------------
 
     def changes(self, now: int) -> dict[str, bytes | None]:
@@ -153,6 +174,7 @@ class Ledger:
         names = {CURSOR, CLOCK, *(_ALERT + e for e in self.alerts), *(_GROUP + g for g in self.groups)}
         names |= {f"{_TOLD}{receiver}:{episode}" for episode, by in self.told.items() for receiver in by}
         names |= {*(_SENT + r for r in self.sent), *(_FLAPS + k for k in self.flaps)}
+        names |= {_GATHERED + r for r in self.digests}
         return {name: self._encoded(name) for name in sorted(names)}
 
     def _encoded(self, name: str) -> bytes | None:
@@ -170,6 +192,8 @@ class Ledger:
                 found = self.groups.get(rest)
             case "sent:":
                 found = self.sent.get(rest)
+            case "digest:":
+                found = self.digests.get(rest)
             case _:
                 found = self.flaps.get(rest) if kind + ":" == _FLAPS else None
         return None if found is None else msgspec.json.encode(found)

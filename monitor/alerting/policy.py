@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from monitor.alerting.digests import Digest
 from monitor.alerting.inhibition import Inhibition
 from monitor.alerting.mute_times import MuteTimes
 from monitor.alerting.routes import Route
@@ -16,12 +17,15 @@ class Limits:
     """How much a receiver can take.
 
     `max_per_minute`: messages; more are gathered into one. `flap_more_than`: how often an instance may fire within
-    `flap_within` (ns) before it is told in a digest. None is no limit.
+    `flap_within` (ns) before it is told in a digest. None is no limit. `digest`: news is gathered. `tell_acks`: it is
+    told who has acknowledged what it was told.
     """
 
     max_per_minute: int | None = None
     flap_more_than: int | None = None
     flap_within: int = 3_600_000_000_000
+    digest: Digest | None = None
+    tell_acks: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ class Route:
     """A node of the tree; what it inherits from its parent is filled in.
 
     `group_by` None: each alert is told by itself, at once. `group_wait` and `group_interval` are ns. `path` names it:
-    ``{}``, ``{}/{severity="critical"}``.
+    ``{}``, ``{}/{severity="critical"}``. `escalate`: after how long without an answer (ns) which receivers are told.
     """
 
     path: str = "{}"
@@ -29,6 +29,7 @@ class Route:
     group_interval: int = 0
     repeat: tuple[str, ...] = ()
     mute: tuple[str, ...] = ()
+    escalate: tuple[tuple[int, tuple[str, ...]], ...] = ()
     routes: tuple[Route, ...] = ()
 
     def matching(self, labels: Mapping[str, str]) -> Iterator[Route]:
@@ -56,13 +57,15 @@ class Route:
 class Destination:
     """A receiver of an alert, by the route that leads there, and the group it is told in.
 
-    `key` names the group: the route and the labels; for an alert that is told by itself, its episode.
+    `key` names the group: the route and the labels; for an alert that is told by itself, its episode. `after`: ns
+    without an answer until this receiver is told; 0 for those that are told first.
     """
 
     receiver: str
     route: Route
     key: str
     labels: Mapping[str, str] = field(hash=False)
+    after: int = 0
 
     @property
     def alone(self) -> bool:
@@ -86,6 +89,13 @@ def destinations(route: Route, alert: Alert) -> list[Destination]:
         for receiver in each.receivers:
             if receiver not in found:
                 found[receiver] = destination(each, receiver, alert)
+    for each in routes:
+        steps = each.escalate if alert.escalate is None else alert.escalate
+        direct = replace(each, group_by=None)
+        for after, receivers in steps if alert.source is not Source.HEALTH else ():
+            for receiver in receivers:
+                if receiver not in found:
+                    found[receiver] = Destination(receiver, direct, alert.episode, alert.labels, after)
     return list(found.values())
 
 

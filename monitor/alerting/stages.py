@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.alerting import acknowledgement, deduplication, flapping
+from monitor.alerting import acknowledgement, deduplication, digests, escalation, flapping
 from monitor.alerting.acknowledgement import Ack
 from monitor.alerting.alert import Alert
 from monitor.alerting.decision import Decision, Reason, Stage, passes, stops
@@ -42,6 +42,11 @@ class Situation:
         """How often the alert's instance has fired of late; None where the receiver has no limit."""
         return self.ledger.flaps.get(flapping.key(receiver, alert)) if self.ledger.flaps else None
 
+    def awaited(self, alert: Alert, receiver: str) -> bool:
+        """Whether a digest will tell the receiver of the alert, even if it is over by then."""
+        gathered = self.ledger.digests.get(receiver)
+        return flapping.awaited(alert, self.flaps(alert, receiver)) or digests.awaited(alert, gathered)
+
 
 def decide(alert: Alert, group: Group, situation: Situation) -> list[Decision]:
     """Whether an alert is told to a group's receiver now: every stage's decision, up to the first that holds it back.
@@ -59,7 +64,7 @@ def decide(alert: Alert, group: Group, situation: Situation) -> list[Decision]:
 def news(alert: Alert, group: Group, situation: Situation, at: int) -> Decision:
     """Whether an alert is news to a group's receiver at a time: the stage that most alerts stop at, asked by itself."""
     told = situation.told(alert, group.receiver)
-    if not alert.open and told is None and flapping.awaited(alert, situation.flaps(alert, group.receiver)):
+    if not alert.open and told is None and situation.awaited(alert, group.receiver):
         return passes(Stage.DEDUPLICATION, Reason.NEW)
     return deduplication.decide(alert, told, at)
 
@@ -95,6 +100,10 @@ def _route(alert: Alert, group: Group, situation: Situation) -> Decision:
     )
 
 
+def _escalation(alert: Alert, group: Group, situation: Situation) -> Decision:
+    return escalation.decide(group.after, situation.ledger.told.get(alert.episode, {}), situation.at)
+
+
 def _group(_alert: Alert, group: Group, situation: Situation) -> Decision:
     return group.decide(situation.at)
 
@@ -107,6 +116,12 @@ def _flapping(alert: Alert, group: Group, situation: Situation) -> Decision:
     return flapping.decide(alert, situation.flaps(alert, group.receiver), situation.at)
 
 
+def _digest(alert: Alert, group: Group, situation: Situation) -> Decision:
+    policy, receiver = situation.policy, group.receiver
+    digest, kept = policy.limits_of(receiver).digest, situation.ledger.digests.get(receiver)
+    return digests.decide(digest, kept, alert, situation.at, policy.calendar)
+
+
 _Deciding = Callable[[Alert, Group, Situation], Decision]
 _FIRING: Final[Sequence[_Deciding]] = (
     _start_up,
@@ -115,9 +130,11 @@ _FIRING: Final[Sequence[_Deciding]] = (
     _mute_times,
     _acknowledgement,
     _route,
+    _escalation,
     _group,
     _deduplication,
     _flapping,
+    _digest,
 )
-_OVER: Final[Sequence[_Deciding]] = (_start_up, _route, _group, _deduplication, _flapping)
+_OVER: Final[Sequence[_Deciding]] = (_start_up, _route, _group, _deduplication, _flapping, _digest)
 """For an alert that has ended. The rate limit and the outbox follow, for the group's message as a whole."""

@@ -18,6 +18,8 @@ class Kind(StrEnum):
 
     FIRING = "firing"
     RESOLVED = "resolved"
+    NOTE = "note"
+    """Nothing: somebody has acknowledged it, or the monitor says that it is there."""
 
 
 @dataclass(frozen=True, slots=True)

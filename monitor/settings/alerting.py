@@ -59,6 +59,30 @@ Repeat = Annotated[tuple[Annotated[str, AfterValidator(_repeat_step)], ...], Bef
 Names = Annotated[tuple[Name, ...], BeforeValidator(_one_or_more)]
 
 
+class DigestSettings(Model):
+    """When a receiver is told what has been gathered for it."""
+
+    every: PositiveDuration | None = Field(default=None, description="how long after the first news")
+    at: Literal["close"] | None = Field(default=None, description="close: at the regular market's close")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.every is None) == (self.at is None):
+            raise PydanticCustomError("digest", "write `every: 15m`, or `at: close`: one of the two")
+        return self
+
+
+def _digest(value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+    return {"every": value} if isinstance(value, str | int) and not isinstance(value, bool) else value
+
+
+class EscalationSettings(Model):
+    """Who is told where nobody has acknowledged an alert for a while."""
+
+    after: PositiveDuration = Field(description="how long after the first receiver was told")
+    to: Annotated[tuple[Name, ...], Field(min_length=1), BeforeValidator(_one_or_more)]
+
+
 class FlapSettings(Model):
     """From when on an instance that fires again and again is told in a digest."""
 
@@ -78,6 +102,11 @@ class ReceiverSettings(Model):
     deadline: PositiveDuration = Field(default=15 * _S, description="how long one attempt may take")
     max_per_minute: int | None = Field(default=None, ge=1, description="messages; more are gathered into one")
     flap: FlapSettings | None = Field(default=None, description="tell instances that flap in a digest")
+    digest: Annotated[DigestSettings | None, BeforeValidator(_digest)] = Field(
+        default=None, description="gather news in one message: 15m, or {at: close}"
+    )
+    digest_except: Matchers = Field(default=(), description="what is told at once all the same: [severity=critical]")
+    tell_acks: bool = Field(default=True, description="say who has acknowledged what it was told; never in a digest")
 
     @field_validator("urls")
     @classmethod
@@ -122,6 +151,9 @@ class RouteSettings(Model):
     group_wait: Duration | None = Field(default=None, description="how long the first alert of a group waits for more")
     group_interval: Duration | None = Field(default=None, description="shortest time between messages of a group")
     repeat: Repeat | None = Field(default=None, description="tell again while it fires: [15m, 1h, next_open]")
+    escalate: tuple[EscalationSettings, ...] | None = Field(
+        default=None, description="who is told where nobody acknowledges: [{after: 15m, to: desk-mail}]"
+    )
     mute: Names | None = Field(default=None, description="mute times: regular, extended, closed, or of `mute_times`")
     routes: tuple[RouteSettings, ...] = Field(default=(), description="the first that matches is taken")
 

@@ -150,6 +150,14 @@ def unknown_names(tree: Any) -> list[Problem]:  # noqa: ANN401 - whatever stands
                 for where, name in _each((*path, key), value_at(route, (key,)))
                 if isinstance(name, str) and name not in names
             ]
+        what, names = known["receiver"]
+        steps = value_at(route, ("escalate",))
+        for n, step in enumerate(steps if isinstance(steps, list) else []):
+            problems += [
+                Problem(where, f"there is no {what} `{name}`{did_you_mean(name, names)}")
+                for where, name in _each((*path, "escalate", n, "to"), value_at(step, ("to",)))
+                if isinstance(name, str) and name not in names
+            ]
         below = value_at(route, ("routes",))
         routes += [((*path, "routes", n), each) for n, each in enumerate(below if isinstance(below, list) else [])]
     return problems
