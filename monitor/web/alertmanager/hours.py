@@ -62,9 +62,9 @@ def _trading(given: TimeInterval, calendar: TradingCalendar) -> Iterator[tuple[_
     for day in sorted(given.weekdays or range(7)):
         both = _intersection(week[day], times if times is not None else [(0, _DAY)])
         alike.setdefault(tuple(both), []).append(day)
-    for both, weekdays in alike.items():
-        if both:
-            yield tuple(weekdays), list(both), zone
+    for hours, weekdays in alike.items():
+        if hours:
+            yield tuple(weekdays), list(hours), zone
 
 
 def _week(wanted: frozenset[Trading], calendar: TradingCalendar, zone: ZoneInfo) -> list[list[_Minutes]]:
