@@ -75,7 +75,7 @@ class Monitor:
 
     async def start(self) -> None:
         command = [str(Path(sys.executable).with_name("rotation")), "run", "--config", str(self._config)]
-        self.program = await Program.start(*command, env=dict(os.environ))
+        self.program = await Program.start(*command, env=os.environ | {"PYTHONFAULTHANDLER": "1"})
         self.seen = 0
 
     async def says(self, event: str) -> dict[str, object]:
@@ -86,10 +86,19 @@ class Monitor:
             found[:] = [n for n, text in enumerate(self.program.lines[self.seen :]) if f'"{event}"' in text]
             return bool(found) or self.program.process.returncode is not None
 
-        await until(said, f"{event!r} in {self.program.lines[-5:]}")
+        try:
+            await until(said, f"{event!r} in {self.program.lines[-5:]}")
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n" + "\n".join(await self._stacks())) from None
         assert found, "\n".join(self.program.lines[-20:])
         self.seen += found[0] + 1
         return dict(json.loads(self.program.lines[self.seen - 1]))
+
+    async def _stacks(self) -> list[str]:
+        """Where every thread of the program is; this ends it."""
+        said = len(self.program.lines)
+        await self.program.end(signal.SIGABRT)
+        return self.program.lines[said:]
 
 
 def moment(line: dict[str, object]) -> float:
@@ -156,7 +165,9 @@ async def test_one_takes_over_from_the_other(rounds, tmp_path, shared_tools, sha
             for inbox in (world.mail, world.hook):
                 await inbox.expect(ONCE)
                 assert set(inbox.told()) == {ONCE}
-            keys = [text for mail in world.mail.texts for text in mail.splitlines() if text.startswith(f"key: {ONCE[0]}")]
+            keys = [
+                text for mail in world.mail.texts for text in mail.splitlines() if text.startswith(f"key: {ONCE[0]}")
+            ]
             assert len(set(keys)) == 1
         finally:
             for monitor in monitors:

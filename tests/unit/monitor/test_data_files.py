@@ -344,7 +344,7 @@ def test_recorded_files_are_read_whole(shared_data, name, kind, sessions, bar_ns
 
 @pytest.mark.realdata
 def test_recorded_bars_are_played_whole(shared_data, calendar):
-    files = [read(shared_data / f"{name}.parquet") for name in ("daily_ohlcv_raw", "bars_5min", "quotes_crypto")]
+    files = [read(shared_data / f"{name}.parquet") for name in ("bars_5min", "quotes_crypto")]
     truth, rows, passed, before = TruthFilter(), 0, 0, 0
     for time, batch in batches(files, calendar):
         assert time > before
