@@ -29,6 +29,7 @@ from monitor.data_health import NAMES as DATA_TROUBLES
 from monitor.feeds import Feeds
 from monitor.health import ACTIONS_INVALID, FEED_DOWN, RULE_SUSPENDED, RULES_INVALID, STORE_DOWN, HealthBoard
 from monitor.liveness import Liveness
+from monitor.logs import SECRETS
 from monitor.metrics import Metrics, Step
 from monitor.notify.outbox import Notifier
 from monitor.notify.values import utc
@@ -332,7 +333,7 @@ class Daemon:
 
     def feeds(self) -> list[dict[str, Any]]:
         """Every feed's connection in words and numbers."""
-        return [state.details for state in self._feeds.states()]
+        return [SECRETS.clean(state.details) for state in self._feeds.states()]
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """All figures as text, and its content type, for who accepts that."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from monitor import clock
+from monitor.logs import SECRETS
 from monitor.notify import values
 from monitor.notify.message import Kind, Notification
 
@@ -82,6 +83,8 @@ class HealthBoard:
 
         `labels` say what it is about, such as ``{"feed": "iex"}``. `at_once` skips what is left of the grace period.
         """
+        # A service may repeat what it was sent, and a reason goes to the page, the API and into messages.
+        reason = SECRETS.masked(reason)
         due = self._monotonic() + (0.0 if at_once else self._grace.get(name, 0.0))
         raised = Condition(name, reason, self._now(), due, dict(labels or {}))
         key = (name, raised.subject)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from enum import StrEnum
 from typing import Any, Final, TextIO
+from urllib.parse import quote, quote_plus
 
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
@@ -19,6 +20,8 @@ from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 _MASK: Final = "***"
 _SHORTEST: Final = 4
 """A shorter one is not searched for: masking every ``a`` or ``12`` makes logs unreadable, and tells the secret."""
+_SHORTEST_CUT: Final = 6
+"""Characters of the start of one, at the end of a text, that are taken for one cut off."""
 _USER_INFO: Final = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@]+@")
 _QUIET: Final = ("uvicorn.access", "websockets", "asyncio", "urllib3", "httpx")
 """Libraries whose INFO is noise in a daemon's log."""
@@ -38,29 +41,40 @@ class Secrets:
         self._values: tuple[str, ...] = ()
 
     def add(self, value: str) -> None:
-        """Mask `value` from now on, whole or as a part of something longer."""
-        if len(value) >= _SHORTEST and value not in self._values:
-            self._values = tuple(sorted((*self._values, value), key=len, reverse=True))
+        """Mask `value` from now on, whole or as a part of something longer, also as it stands in addresses and JSON."""
+        forms = {value, quote(value), quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]}
+        forms = {form for form in forms if len(form) >= _SHORTEST}
+        self._values = tuple(sorted({*self._values, *forms}, key=lambda form: (-len(form), form)))
 
     def masked(self, text: str) -> str:
         """The text without registered values and without the user information of URLs."""
         for value in self._values:
             text = text.replace(value, _MASK)
+        text = self._without_cut_off(text)
         return _USER_INFO.sub(rf"\g<scheme>{_MASK}@", text) if "://" in text else text
+
+    def _without_cut_off(self, text: str) -> str:
+        """The text without the start of a value at its end: what others say is cut at some length."""
+        for value in self._values:
+            for length in range(min(len(value) - 1, len(text)), _SHORTEST_CUT - 1, -1):
+                if text.endswith(value[:length]):
+                    return text[:-length] + _MASK
+        return text
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """As a processor of structlog."""
         for key, value in event.items():
-            event[key] = self._clean(value)
+            event[key] = self.clean(value)
         return event
 
-    def _clean(self, value: Any) -> Any:  # noqa: ANN401 - a record carries anything
+    def clean(self, value: Any) -> Any:  # noqa: ANN401 - a record carries anything
+        """The same with every text in it masked."""
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, Mapping):
-            return {self.masked(str(key)): self._clean(item) for key, item in value.items()}
+            return {self.masked(str(key)): self.clean(item) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
-            return [self._clean(item) for item in value]
+            return [self.clean(item) for item in value]
         return self.masked(value if isinstance(value, str) else str(value))
 
 

@@ -147,3 +147,24 @@ def test_context_is_in_every_record():
         structlog.get_logger().info("a")
     structlog.get_logger().info("b")
     assert [r.get("feed") for r in records(stream)] == ["iex", None]
+
+
+def test_a_secret_is_masked_as_it_stands_in_addresses_and_json():
+    secrets = Secrets()
+    secrets.add('a b/c"d&ü')
+    for text in (
+        "?token=a%20b/c%22d%26%C3%BC!",
+        "a%20b%2Fc%22d%26%C3%BC",
+        "a+b%2Fc%22d%26%C3%BC",
+        '{"k":"a b/c\\"d&\\u00fc"}',
+    ):
+        shown = secrets.masked(text)
+        assert "***" in shown, text
+        assert "b" not in shown, text
+
+
+def test_a_secret_that_was_cut_off_is_masked_as_well():
+    secrets = Secrets()
+    secrets.add("geheimnis-42")
+    assert secrets.masked("no: Authorization: geheimni") == "no: Authorization: ***"
+    assert secrets.masked("no: gehei") == "no: gehei"
