@@ -15,7 +15,7 @@ from monitor.alerting import ack_notes, flapping, rate_limit
 from monitor.alerting.acknowledgement import Ack
 from monitor.alerting.alert import Alert, rank
 from monitor.alerting.decision import Decision, Reason, Stage, passes, stops
-from monitor.alerting.digests import gathered
+from monitor.alerting.digests import gathered, without
 from monitor.alerting.groups import Group
 from monitor.alerting.inhibition import Inhibitor
 from monitor.alerting.ledger import Flaps, Gathered, GroupTimes, Ledger, Told
@@ -347,6 +347,10 @@ class AlertBook:
     def _tell(self, receiver: str, found: list[_News]) -> None:
         if not found:
             return
+        # One whose severity rose may be in two of the receiver's groups.
+        found = list({each.alert.episode: each for each in found}.values())
+        if (kept := self.ledger.digests.get(receiver)) is not None:
+            self.ledger.gather(receiver, without(kept, {each.alert.episode for each in found}))
         at = self._situation.at
         notices = [notice for each in found for notice in self._notices(each, receiver)]
         groups = {each.group.id: each.group for each in found}

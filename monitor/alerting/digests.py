@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from monitor.alerting.alert import Alert
@@ -41,6 +41,12 @@ def gathered(before: Gathered | None, alerts: Sequence[Alert], due: int) -> Gath
     known = set(kept.episodes)
     new = [alert.episode for alert in alerts if alert.episode not in known]
     return replace(kept, episodes=(*kept.episodes, *new)) if new or before is None else kept
+
+
+def without(kept: Gathered, told: Collection[str]) -> Gathered | None:
+    """The digest without these episodes; None where nothing is left in it."""
+    left = tuple(episode for episode in kept.episodes if episode not in told)
+    return replace(kept, episodes=left) if left else None
 
 
 def awaited(alert: Alert, kept: Gathered | None) -> bool:
