@@ -155,9 +155,15 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
 
         state = MarketState(calendar, price=PriceSource(config.price), stale_after_ns=config.stale_after)
         state.needs(engine.requirements)
-        ends = {"earliest_ns": int(calendar.closes[0]), "latest_ns": int(calendar.opens[-1])}
-        bounds = TruthSettings(lateness_ns=config.lateness, feeds=tuple(config.feeds), closes=calendar.closes, **ends)
-        truth = TruthFilter(bounds)
+        truth = TruthFilter(
+            TruthSettings(
+                lateness_ns=config.lateness,
+                feeds=tuple(config.feeds),
+                closes=calendar.closes,
+                earliest_ns=int(calendar.closes[0]),
+                latest_ns=int(calendar.opens[-1]),
+            )
+        )
         book = await ActionBook.open(
             store, [entry.data for entry in config.corporate_actions], dividends=config.dividends == "adjust"
         )

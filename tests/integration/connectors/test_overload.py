@@ -42,8 +42,8 @@ async def test_ten_times_the_load_costs_old_quotes_only():
         if round_ % TIMES == TIMES - 1 and backlog.rows:
             got = await backlog.take(10**9)
             taken += got
-            newest = max(b.quotes["bid"].max() for b in got)
-            behind.append(min(b.quotes.group_by("symbol").agg(pl.col("bid").max())["bid"].min() for b in got) - newest)
+            latest = [b.quotes.group_by("symbol").agg(pl.col("bid").max())["bid"].to_numpy() for b in got]
+            behind.append(min(bids.min() for bids in latest) - max(bids.max() for bids in latest))
     while not sending.done() or backlog.rows:
         if backlog.rows:
             taken += await backlog.take(10**9)

@@ -7,12 +7,11 @@ import asyncio
 import pytest
 
 from monitor.notify.apprise_sender import AppriseSender
-from monitor.notify.compose import compose
 from monitor.notify.message import Notification
 from monitor.notify.sender import Verdict
 from rules.transition import State
 from tests.integration.notify.servers import free_port, mail_server, web_server
-from tests.unit.monitor.notify.samples import AT, transition, until
+from tests.unit.monitor.notify.samples import AT, compose, transition, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
 

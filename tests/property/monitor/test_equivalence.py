@@ -57,7 +57,7 @@ def test_live_in_any_batches(drawn, places):
     pipeline = Pipeline(
         state, engine, TruthFilter(), Cutter(1, hold_last=True), ZoneInfo("America/New_York"), follows_wall=False
     )
-    frame, found = make(seed), []
+    frame, found, now = make(seed), [], 0
     edges = [0, *sorted(p for p in places if p < frame.height), frame.height]
     for start, stop in pairwise(edges):
         part = frame[start:stop]

@@ -8,7 +8,7 @@ after 15 minutes.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ class MinuteMarket(Market):
     `dates` are the sessions'. `closes` and `volumes` are left empty: they come from the bars.
     """
 
-    bars: pd.DataFrame | None = None
+    bars: pd.DataFrame = field(default_factory=pd.DataFrame)
     opens: tuple[int, ...] = ()
     ends: tuple[int, ...] = ()
 

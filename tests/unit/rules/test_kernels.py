@@ -43,8 +43,8 @@ def ema(past, current):
 
 def slope(past, current):
     window = [*past[-(N - 1) :], current]
-    pairs = [(t, v) for t, v in enumerate(window) if not math.isnan(v)]
-    return float(np.polyfit(*zip(*pairs, strict=True), 1)[0]) if enough(window) else math.nan
+    known = [t for t, v in enumerate(window) if not math.isnan(v)]
+    return float(np.polyfit(known, [window[t] for t in known], 1)[0]) if enough(window) else math.nan
 
 
 def zscore(past, current):

@@ -179,12 +179,12 @@ def test_a_view_of_the_past_says_what_was_said_then_bit_for_bit(tape, restored):
         if past.now in then:
             np.testing.assert_equal(said(past), then[past.now])
     for back in range(1, min(view.closed_sessions(), 2) + 1):
-        past = view.at_close(back)
-        for at, symbol in enumerate(SYMBOLS if past.now in then else ()):
-            if traded(tape, symbol, CALENDAR.close_ns(past.session - 1), past.now):  # or there is no bar of it
+        closed = view.at_close(back)
+        for at, symbol in enumerate(SYMBOLS if closed.now in then else ()):
+            if traded(tape, symbol, CALENDAR.close_ns(closed.session - 1), closed.now):  # or there is no bar of it
                 whole = (*range(3), -1)
-                assert [said(past)[i][at] for i in whole] == pytest.approx(
-                    [then[past.now][i][at] for i in whole], rel=0, abs=0, nan_ok=True
+                assert [said(closed)[i][at] for i in whole] == pytest.approx(
+                    [then[closed.now][i][at] for i in whole], rel=0, abs=0, nan_ok=True
                 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import polars as pl
 
 from connectors.batch import BANDS, CORRECTIONS, STATUSES
 from monitor.data_health import FEED_CLOCK, FEED_REFUSED, FEEDS_DISAGREE, DataHealth
@@ -54,7 +55,7 @@ def test_corrections_pass_however_late_unless_they_are_none():
 
 def overnight(truth: TruthFilter, *rows: tuple[str, float], kind: str = "trades") -> list[float]:
     """The prices that pass a night after every one was at 100."""
-    before = [(symbol, 100.0) for symbol, _ in rows]
+    before, out = [(symbol, 100.0) for symbol, _ in rows], pl.Series([0.0])
     for start, prices in ((0, before), (DAY, rows)):
         if kind == "trades":
             out = truth.clean(batch(trades=trades(*[(start + n, *row) for n, row in enumerate(prices)]))).trades[

@@ -27,7 +27,7 @@ def send(tape: Tape, *rows: tuple[str, str, float | None], when: str) -> None:
 
 
 def known(tape: Tape) -> list[float]:
-    return tape.state.view(("IWM",), NEEDS.series).external().tolist()
+    return [float(value) for value in tape.state.view(("IWM",), NEEDS.series).external()]
 
 
 def test_a_value_is_known_from_its_publication(new_state):
