@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 
 from connectors.feed import FeedStatus
+from monitor.alerting.verdict import Verdict
 from monitor.health import STORE_DOWN
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -76,6 +77,12 @@ class Metrics:
         )
         self.reconnects = Counter(
             "rotation_feed_reconnects", "Connections of a feed begun after the first.", ["feed"], registry=r
+        )
+        self.decisions = Counter(
+            "rotation_decisions",
+            "What was decided of telling a receiver of an alert, by the stage that had the last word and its reason.",
+            ["stage", "reason"],
+            registry=r,
         )
         self.feed_lag = Gauge(
             "rotation_feed_lag_seconds",
@@ -190,6 +197,10 @@ class Metrics:
         self.uncommitted_bytes.set(uncommitted_bytes)
         self.outbox_depth.labels("waiting").set(waiting)
         self.outbox_depth.labels("dead").set(dead)
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Count what was decided of telling somebody."""
+        self.decisions.labels(str(verdict.last.stage), str(verdict.last.reason)).inc()
 
     def transition(self, alert: str, state: str) -> None:
         """Count a transition that became durable."""

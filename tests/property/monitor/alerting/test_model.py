@@ -218,7 +218,7 @@ class Lasting(Telling):
     """The same for 100,000 steps."""
 
 
-Telling.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Telling.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 Lasting.TestCase.settings = settings(max_examples=2_500, stateful_step_count=40, deadline=None)
 TestTelling = Telling.TestCase
 TestLasting = pytest.mark.soak(Lasting.TestCase)
