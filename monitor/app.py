@@ -198,7 +198,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
             on_template_error=metrics.template_error,
         )
         policy = configured.policy(config, calendar)
-        dispatcher = Dispatcher(store, policy, exact=not follows_wall)
+        dispatcher = Dispatcher(store, policy, exact=not follows_wall, on_verdict=metrics.verdict)
         await dispatcher.load(state.now)
         await positions.open(store)
         compute = ComputeThread(pipeline)
