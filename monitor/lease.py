@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from monitor import clock
-from monitor.store.base import LEASE_MS, LeaseLost, Store, StoreError
+from monitor.store.base import LEASE_MS, LeaseLost, Store, StoreError, StoreRewound
 
 _LOG = structlog.get_logger(__name__)
 _LASTS: Final = LEASE_MS / 1000
@@ -63,6 +63,9 @@ class Lease:
             asked = self._monotonic()
             try:
                 await self._store.renew()
+            except StoreRewound:
+                # The server lost what it had. Who writes next takes the lease anew, and writes the rest again.
+                self._until = float("-inf")
             except LeaseLost:
                 self._until = float("-inf")
                 raise

@@ -102,8 +102,10 @@ class Recovery:
         minutes = await _minutes(store, state, frames, requirements)
         for frame in [*await load_series(store, requirements), *series]:
             state.external.include(frame)
-        history, self.objections = screened(history, sessions, self._actions)
-        state.restore(frames, minutes, [*sessions, *history])
+        looked_at = pl.col("symbol").is_in(requirements.instruments)
+        others = [frame.filter(~looked_at) for frame in history]  # nobody is asked about what no rule looks at
+        history, self.objections = screened([frame.filter(looked_at) for frame in history], sessions, self._actions)
+        state.restore(frames, minutes, [*sessions, *history, *others])
         for feed, newest in frames["watermarks"].iter_rows() if "watermarks" in frames else ():
             self._truth.resume(feed, newest)
         self._at = checkpoint.covers if checkpoint else None

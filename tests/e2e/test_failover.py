@@ -33,6 +33,7 @@ class Line:
         self._whole = asyncio.Event()
         self._whole.set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> str:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
@@ -41,6 +42,9 @@ class Line:
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
             task.cancel()
+        for end in self._ends:
+            end.close()
+        await asyncio.gather(*(end.wait_closed() for end in self._ends), return_exceptions=True)
         self._server.close()
 
     def cut(self) -> None:
@@ -52,6 +56,7 @@ class Line:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             there, back = await asyncio.open_unix_connection(str(self._path))
+            self._ends += (back, writer)
             for source, sink in ((reader, back), (there, writer)):
                 task = asyncio.create_task(self._carry(source, sink))
                 self._tasks.add(task)
