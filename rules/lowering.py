@@ -199,7 +199,7 @@ def _rank_correlation(c: Compiler, args: Arguments, it: int) -> int:  # noqa: AR
 
 def _rank(c: Compiler, args: Arguments, it: int) -> int:
     place = c.place(args[0], args[1], it)
-    return c.nodes.add("rank", tuple(c.of_members(args[1], args[2])), place)
+    return c.nodes.add("rank", c.of_members(args[1], args[2]), place)
 
 
 # --- of leadership ----------------------------------------------------------------------------------------------------
@@ -280,6 +280,9 @@ LOWERINGS: Final[dict[str, Lowering]] = {
     "reversal": _reversal,
     "value": _value,
 }
+
+CLOSED: Final = frozenset({"count", "share", "avg", "med", "stdev", "best", "worst", "spread", "rank_corr", "value"})
+"""Functions that are the same for every `it` around them: inside, it is the member, or there is none."""
 
 
 def _window(arg: object) -> Window:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rules import reach
@@ -17,12 +17,26 @@ Node = tuple[object, ...]
 RESOLUTIONS: Final[tuple[Resolution, ...]] = ("session", "minute")
 
 
+class Members(tuple[int, ...]):  # noqa: SLOT001 - a tuple's subclass cannot have slots
+    """The nodes of a universe's members. One object for all that look at them, so that it is hashed and read once."""
+
+    def __init__(self, _: Iterable[int] = ()) -> None:
+        self._hash = tuple.__hash__(self)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or tuple.__eq__(self, other)
+
+
 class Nodes:
     """Nodes by number, each with its level (above all its inputs) and how far back it looks."""
 
     def __init__(self, session_ns: int) -> None:
         self._session_ns = session_ns
         self._numbers: dict[Node, int] = {}
+        self._like: dict[Members, int] = {}  # the first node of these members: others are as far from what they need
         self.all: list[Node] = []
         self.levels: list[int] = []
         self.reach: list[Reach] = []
@@ -41,6 +55,11 @@ class Nodes:
         number = self._numbers[node] = len(self.all)
         self.all.append(node)
         below = inputs(node)
+        if isinstance(below, Members) and (like := self._like.setdefault(below, number)) != number:
+            self.levels.append(self.levels[like])
+            self.reach.append(self.reach[like])
+            self.depth.append(self.depth[like])
+            return number
         self.levels.append(1 + max((self.levels[i] for i in below), default=-1))
         self.reach.append(self._reach(node, below))
         self.depth.append(self._depth(node, below))

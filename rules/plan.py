@@ -33,8 +33,8 @@ from rules.ast import (
     Window,
 )
 from rules.histories import readings_of
-from rules.lowering import LOWERINGS
-from rules.nodes import RESOLUTIONS, Nodes
+from rules.lowering import CLOSED, LOWERINGS
+from rules.nodes import RESOLUTIONS, Members, Nodes
 from rules.reach import furthest
 from rules.steps import (
     AnyStep,
@@ -64,6 +64,8 @@ class Compiler:
         self._assets: dict[Asset, int] = {}
         self._asset_list: list[Asset] = []
         self._members: dict[int, list[int]] = {}
+        self._places: dict[int, dict[int, int]] = {}
+        self._of_members: dict[tuple[int, int], Members] = {}
         self._instruments: dict[str, int] = {}
         self._series: set[str] = set()
 
@@ -75,6 +77,8 @@ class Compiler:
 
     def expression(self, expr: object, it: int) -> int:
         """The node of an expression; `it` is the number of the asset that stands for `it`, -1 outside a loop."""
+        if isinstance(expr, Call) and expr.function in CLOSED:
+            it = -1
         memo = (id(expr), it)
         if (known := self._memo.get(memo)) is None:
             known = self._memo[memo] = self._compile(expr, it)
@@ -94,13 +98,21 @@ class Compiler:
         self._series.add(name)
         return self.nodes.add("source", Field.EXTERNAL, None, name)
 
-    def of_members(self, universe: object, expr: object) -> list[int]:
-        """The node of an expression for each member of a universe."""
-        return [self.expression(expr, member) for member in self._universe(universe)]
+    def of_members(self, universe: object, expr: object) -> Members:
+        """The node of an expression for each member of a universe: the same object for the same expression."""
+        memo = (id(universe), id(expr))
+        if (known := self._of_members.get(memo)) is None:
+            known = Members(self.expression(expr, member) for member in self._universe(universe))
+            self._of_members[memo] = known
+            self._alive.append(expr)
+        return known
 
     def place(self, arg: object, universe: object, it: int) -> int:
         """Where in a universe an asset stands."""
-        return self._universe(universe).index(self._bound(arg, it))
+        members = self._universe(universe)
+        if id(universe) not in self._places:
+            self._places[id(universe)] = {m: n for n, m in enumerate(members)}
+        return self._places[id(universe)][self._bound(arg, it)]
 
     def segment(self, op: str, members: Sequence[int], weights: Sequence[float]) -> int:
         """A reduction over members; of none it is unknown."""

@@ -212,3 +212,19 @@ def test_equal_parts_share_a_slot():
     compiler.slot(Comparison(">", ret(IWM), number(0.01, Type.RATIO)))
     assert compiler.plan().size == size
     assert compiler.slot(ret(IWM)) < size
+
+
+def test_what_all_members_are_compared_with_is_written_once():
+    """A universe's members are one object in each of the nodes that look at them, or compiling takes their square."""
+    universe = Universe("many", tuple(Instrument(f"S{n}") for n in range(50)))
+    place = Call("rank", (It(), universe, ret(It())), Type.COUNT)
+    mean = Call("avg", (universe, ret(It())), Type.RATIO)
+    compiler = Compiler(7 * 60 * MINUTE)
+    places = [compiler.slot(place, member) for member in universe.members]
+    means = {compiler.slot(mean, member) for member in universe.members}
+    nodes = compiler.nodes
+    assert len(means) == 1
+    assert len({id(nodes.all[slot][1]) for slot in places}) == 1
+    assert [nodes.all[slot][2] for slot in places] == list(range(50))
+    assert {nodes.levels[slot] for slot in places} == {1}
+    assert len({str(nodes.reach[slot]) for slot in places}) == 1
