@@ -224,7 +224,9 @@ def _times(path: Path, raw: pl.Series) -> pl.Series:
     if raw.dtype == pl.Date:
         return raw
     if isinstance(raw.dtype, pl.Datetime):
-        return (raw.dt.convert_time_zone("UTC") if raw.dtype.time_zone else raw.dt.replace_time_zone("UTC")).cast(TIME)
+        return (raw.dt.convert_time_zone("UTC") if raw.dtype.time_zone else raw.dt.replace_time_zone("UTC")).cast(
+            TIME, strict=False
+        )
     if raw.dtype != pl.String:
         raise DataFileError(f"{path}: {raw.name} is {raw.dtype}: a date, a time, or a text of one is needed")
     text = raw.str.strip_chars()
@@ -234,9 +236,14 @@ def _times(path: Path, raw: pl.Series) -> pl.Series:
     parts = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T").str.replace(r"[Zz]$", "+00:00")
     parts = parts.str.replace(r"T(\d{2}:\d{2})([+-]|$)", "T${1}:00${2}")  # no seconds
     parts = parts.str.replace(r"(T.*[+-]\d{2})$", "${1}:00").str.replace(r"(T[\d:.,]*)$", "${1}+00:00")
-    return parts.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="ns", strict=False).cast(TIME)
+    times = parts.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="ns", strict=False).cast(TIME)
+    # Nanoseconds of other years would come round into another century.
+    countable = parts.str.slice(0, 4).cast(pl.Int32, strict=False).is_between(*_YEARS)
+    return times.to_frame().select(pl.when(countable).then(pl.col(times.name)))[times.name]
 
 
+_YEARS: Final = (1678, 2261)
+"""Whole years of 64-bit nanoseconds."""
 _DATE: Final = r"^\d{4}-\d{2}-\d{2}$"
 _ZONE: Final = r"([Zz]|[+-]\d{2}(:?\d{2})?)$"
 

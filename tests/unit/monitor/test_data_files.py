@@ -369,3 +369,19 @@ def test_recorded_ticks_are_played_whole_a_day(shared_data, calendar):
     crossed = part.filter(pl.col("bid") > pl.col("ask")).height
     assert truth.rejects.total(Cause.CROSSED) == crossed > 0
     assert passed + sum(truth.rejects.counts.values()) == part.height
+
+
+@pytest.mark.parametrize("year", ["2500", "1600", "9999"])
+def test_a_year_that_nanoseconds_cannot_count_is_refused_and_not_another_one(csv, year):
+    path = csv(f"ts,symbol,close\n2026-01-05T15:00Z,A,1\n{year}-01-05T15:05Z,A,2\n")
+    with pytest.raises(DataFileError, match=r"row 2: ts .* is no date or time"):
+        read(path, bar_ns=MINUTE)
+
+
+def test_such_a_year_in_parquet_is_refused_too(tmp_path):
+    path = tmp_path / "far.parquet"
+    times = ["2026-01-05T15:00", "2500-01-05T15:00"]
+    frame = pl.DataFrame({"ts": times, "symbol": "A", "close": [1.0, 2.0]})
+    frame.with_columns(pl.col("ts").str.to_datetime(time_unit="us")).write_parquet(path)
+    with pytest.raises(DataFileError, match=r"row 2: ts .* is no date or time"):
+        read(path, bar_ns=MINUTE)
