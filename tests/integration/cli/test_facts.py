@@ -1,4 +1,4 @@
-"""Every figure of recorded history that the functions of this version can express, against independent calculations.
+"""Every figure of recorded history, against independent calculations.
 
 `facts.json` gives percent with two decimals and basis points with one: a value is right if it rounds to the figure.
 """
@@ -14,7 +14,7 @@ from math import isnan
 
 import pytest
 
-from monitor.backtest import Playback
+from monitor.backtest import Playback, Series
 from monitor.calendar import TradingCalendar
 from monitor.cli.moments import read_end, read_moment, read_start
 from monitor.cli.recorded import read_recorded
@@ -156,10 +156,19 @@ def test_figure(figure, values):
     assert value == pytest.approx(figure.expected, abs=0.5 * 10**-figure.digits + figure.slack + 1e-6)
 
 
+@pytest.mark.parametrize("date", list(facts().get("macro", {})))
+def test_external_series_at_a_close(date, calendar, shared_data):
+    moment = read_moment(date, calendar, "--at")
+    recorded = read_recorded([shared_data / "macro.parquet"], (), calendar, label="start", bar=None)
+    for name, (_, expected) in facts()["macro"][date].items():
+        series = Series(parse_expression(f"value('{name}')", load_texts({}).ruleset), calendar)
+        playback = Playback(recorded.recording((), moment, moment), calendar, series.requirements)
+        ((_, value),) = series.values(playback.at([moment]))
+        assert value == pytest.approx(expected, rel=1e-12), name
+
+
 def spreads(calendar, files, start, end):
     """Time and excess(IWM, SPY, 1d) at each bar end."""
-    from monitor.backtest import Series
-
     series = Series(parse_expression("excess(IWM, SPY, 1d)", load_texts({}).ruleset), calendar)
     first, last = read_start(start, calendar), read_end(end, calendar)
     recorded = read_recorded(files, (), calendar, label="start", bar=None)
