@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 
@@ -58,7 +60,8 @@ class Exchange:
         for line in self.lines:
             for socket in line[:1]:
                 if line not in self.ended:
-                    await socket.send(json.dumps({"stream": "x", "data": data}))
+                    with contextlib.suppress(ConnectionClosed):  # the line ends at this very moment
+                        await socket.send(json.dumps({"stream": "x", "data": data}))
 
 
 @asynccontextmanager
