@@ -68,6 +68,8 @@ _SWITCH: Final = 0.0005
 """Seconds that one thread may keep the interpreter from another: the loop must not wait for the compute thread's."""
 _DRAIN: Final = 5.0
 """Seconds that an orderly end waits for the store and the receivers."""
+_FEEDS_END: Final = 2.0
+"""Seconds for a feed to close its line: a client that was just connecting may have taken the first word for another."""
 _STORE_PATIENCE: Final = 60.0
 """Seconds for which a store that is away is waited for at the start."""
 _MINUTE_SESSIONS: Final = 10
@@ -320,7 +322,7 @@ async def _serve(  # noqa: PLR0913 - everything that runs
         )
         await stop.wait()
         _LOG.info("stopping")
-        await _end(inward)
+        await _end(inward, _FEEDS_END)
         try:
             async with asyncio.timeout(_DRAIN):
                 async with daemon.turn:  # cancelled in mid-turn, what was just decided would never reach the store
@@ -338,10 +340,13 @@ async def _until_lost(keeping: asyncio.Task[None]) -> None:
     await asyncio.shield(keeping)
 
 
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+async def _end(tasks: Sequence[asyncio.Task[None]], again: float | None = None) -> None:
+    """Cancel tasks and wait for them; `again`: seconds after which those that go on all the same are cancelled anew."""
+    going = set(tasks)
+    while going:
+        for task in going:
+            task.cancel()
+        _, going = await asyncio.wait(going, timeout=again)
 
 
 def _rules(config: settings.Settings) -> RuleSet:
