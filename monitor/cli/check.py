@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,8 +78,11 @@ def _sorted_out(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     Raises:
         Fault: A path does not exist, or a folder has nothing to check.
     """
+    import monitor.settings  # noqa: F401 - with polars
     from rules.load import SUFFIXES
 
+    # polars, when it is imported, has the system go on with a read that Ctrl-C broke: a pipe nobody writes to holds us.
+    signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - positional only
     configs: list[Path] = []
     rules: list[Path] = []
     for path in paths:

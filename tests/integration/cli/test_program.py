@@ -90,7 +90,7 @@ def test_interrupt_is_one_line(rotation, folder):
         # The program waits at the pipe once it has opened it, and only then can we open it for writing.
         writer = opened(folder / "slow.yaml")
         # Python sees a signal that came just before it entered the read only at the next one, as at a second Ctrl-C.
-        for _ in range(5):
+        for _ in range(3):
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(5)
