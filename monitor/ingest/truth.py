@@ -15,10 +15,11 @@ import numpy.typing as npt
 import polars as pl
 
 from connectors.batch import Batch
+from monitor.ingest.arrivals import Arrivals
 from monitor.ingest.bars import BarFilter
 from monitor.ingest.clean_batch import CleanBatch, event_times
 from monitor.ingest.halts import Bands, trading_statuses
-from monitor.ingest.instruments import Instruments
+from monitor.ingest.instruments import Codes, Instruments
 from monitor.ingest.leaps import Held, Leaps
 from monitor.ingest.quotes import QuoteColumns, QuoteFilter
 from monitor.ingest.ranks import Ranks
@@ -59,11 +60,15 @@ class TruthSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Timely:
-    """A kind's rows that are neither too late nor too early; `keys` is the newest event time of the feed up to each."""
+    """A kind's rows that are neither too late nor too early; `keys` is the newest event time of the feed up to each.
+
+    `codes`: the instrument of each.
+    """
 
     frame: pl.DataFrame
     times: npt.NDArray[np.int64]
     keys: npt.NDArray[np.int64]
+    codes: Codes
 
 
 class TruthFilter:
@@ -74,6 +79,7 @@ class TruthFilter:
         if min(self._settings.trade_jump, self._settings.quote_jump) <= 1:
             raise ValueError("trade_jump and quote_jump are factors between prices: they must be above 1")
         self.rejects = Rejects()
+        self.arrivals = Arrivals()
         self._watermarks: dict[str, int] = {}
         self._instruments = Instruments()
         self._splits = SplitWatch()
@@ -115,6 +121,10 @@ class TruthFilter:
         for part in (self._quotes, self._trades, self._bars):
             part.know(codes, values, times)
 
+    def instruments(self) -> list[str]:
+        """All symbols that have been seen, by the code of :attr:`arrivals`."""
+        return self._instruments.symbols()
+
     # --- data ---------------------------------------------------------------------------------------------------------
 
     def watermark(self, feed: str) -> int | None:
@@ -143,6 +153,7 @@ class TruthFilter:
             for kind, frame in frames.items()
             if frame.height and (rows := self._timely(feed, kind, self._sound(feed, kind, frame), now_ns, floor))
         }
+        self.arrivals.saw(feed, batch.received_at, [(rows.codes, rows.times) for rows in timely.values()])
         timely = {kind: kept for kind, rows in timely.items() if (kept := self._unshadowed(feed, kind, rows))}
         self._quotes.forget_batch()
         clean = {}
@@ -161,8 +172,7 @@ class TruthFilter:
             clean["trades"] = pl.concat([*self._vouched, clean.get("trades", batch.trades.clear())])
             self._vouched = []
         if bars := timely.get("bars"):
-            codes = self._instruments.codes(bars.frame["symbol"])
-            clean["bars"] = self._drop(feed, "bars", bars.frame, self._bars.judge(bars.frame, codes))
+            clean["bars"] = self._drop(feed, "bars", bars.frame, self._bars.judge(bars.frame, bars.codes))
         if batch.statuses.height:
             clean["statuses"] = trading_statuses(self._announced(feed, "statuses", batch.statuses, now_ns))
         if batch.corrections.height:
@@ -184,9 +194,9 @@ class TruthFilter:
         """
         self._quotes.forget_batch()
         if clean.quotes.height:
-            self._quotes.learn(self._quote_columns(_as_arrived("quotes", clean.quotes)))
+            self._quotes.learn(self._quote_columns(self._as_arrived("quotes", clean.quotes)))
         if clean.trades.height:
-            self._trades.learn(self._trade_columns(_as_arrived("trades", clean.trades)))
+            self._trades.learn(self._trade_columns(self._as_arrived("trades", clean.trades)))
         if feed is not None and clean.event_time:
             self._watermarks[feed] = max(self._watermarks.get(feed, clean.event_time), clean.event_time)
 
@@ -220,19 +230,18 @@ class TruthFilter:
         """The trades at prices that the limit bands allow."""
         if not self._bands.known:
             return trades
-        codes = self._instruments.codes(trades.frame["symbol"])
-        outside = self._bands.outside(codes, trades.times, trades.frame["price"].to_numpy())
+        outside = self._bands.outside(trades.codes, trades.times, trades.frame["price"].to_numpy())
         if not outside.any():
             return trades
         frame = self._drop(feed, "trades", trades.frame, outside * np.uint8(number(Cause.OUTSIDE_BAND)))
-        return _Timely(frame, trades.times[~outside], trades.keys[~outside]) if frame.height else None
+        inside = ~outside
+        return _Timely(frame, trades.times[inside], trades.keys[inside], trades.codes[inside]) if frame.height else None
 
     def _unshadowed(self, feed: str, kind: str, rows: _Timely) -> _Timely | None:
         """The rows of instruments of which no better feed is fresh."""
         if self.ranks[kind].alone(feed):
             return rows
-        frame = rows.frame
-        codes = self._instruments.codes(frame["symbol"])
+        frame, codes = rows.frame, rows.codes
         if kind == "quotes":
             prices = (frame["bid"].to_numpy() + frame["ask"].to_numpy()) / 2
         else:
@@ -243,7 +252,7 @@ class TruthFilter:
         if self._trades.held:
             self._vouched += self._trades.vouch(codes[shadowed], prices[shadowed])
         kept = ~shadowed
-        return _Timely(frame.filter(kept), rows.times[kept], rows.keys[kept]) if kept.any() else None
+        return _Timely(frame.filter(kept), rows.times[kept], rows.keys[kept], codes[kept]) if kept.any() else None
 
     def _with_held(self, feed: str, frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
         """The rows of a batch, and before them the row held for its time, if that is confirmed by the first of them."""
@@ -301,7 +310,7 @@ class TruthFilter:
             frame = self._drop(feed, kind, frame, late * np.uint8(number(Cause.LATE)))
             times, keys = times[~late], keys[~late]
         self._watermarks[feed] = max(self._watermarks.get(feed, newest), newest)
-        return _Timely(frame, times, keys) if len(times) else None
+        return _Timely(frame, times, keys, self._instruments.codes(frame["symbol"])) if len(times) else None
 
     def _within_calendar(self, feed: str, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of times that the calendar knows."""
@@ -336,15 +345,14 @@ class TruthFilter:
         return rows[order]
 
     def _quote_columns(self, rows: _Timely) -> QuoteColumns:
-        return QuoteColumns.of(rows.frame, self._instruments.codes(rows.frame["symbol"]), rows.times, rows.keys)
+        return QuoteColumns.of(rows.frame, rows.codes, rows.times, rows.keys)
 
     def _trade_columns(self, rows: _Timely) -> TradeColumns:
-        return TradeColumns.of(rows.frame, self._instruments.codes(rows.frame["symbol"]), rows.times, rows.keys)
+        return TradeColumns.of(rows.frame, rows.codes, rows.times, rows.keys)
 
-
-def _as_arrived(kind: str, frame: pl.DataFrame) -> _Timely:
-    times = event_times(kind, frame)
-    return _Timely(frame, times, np.maximum.accumulate(times))
+    def _as_arrived(self, kind: str, frame: pl.DataFrame) -> _Timely:
+        times = event_times(kind, frame)
+        return _Timely(frame, times, np.maximum.accumulate(times), self._instruments.codes(frame["symbol"]))
 
 
 def _clean_batch(frames: dict[str, pl.DataFrame]) -> CleanBatch:
