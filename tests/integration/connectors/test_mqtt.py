@@ -152,7 +152,7 @@ async def test_what_nobody_kept_is_sent_again(tmp_path, protocol):
         second = Client(server, qos=1, protocol=protocol)
         async with running(second):
             await until(lambda: second.ids == list(range(500)))
-        # The broker reads one acknowledgement at a time; a client that takes the session over before would get the rest.
+        # The broker reads one acknowledgement at a time; who takes the session over before gets the rest.
         await until(lambda: log.read_text().count("Client rotation-test disconnected") == 2)
         third = Client(server, qos=1, protocol=protocol)
         async with running(third):
