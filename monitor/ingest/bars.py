@@ -1,12 +1,15 @@
 """Bars that are sent again, and bars at a level that changed overnight as by a split.
 
-A bar sent again with other values is a correction, and passes. A bar of a whole session is from a record, which is
-adjusted for splits or comes with them: a company's best day (AMD, 22 April 2016: 52 %) is no split in it.
+A bar sent again with other values is a correction, and passes. A split changes where a session opens, so it is the
+open that has to fit. A bar of a whole session whose four prices are one is a close from a record: it does not say what
+happened overnight and what later, and is not suspected here. A company's best day (AMD, 22 April 2016: 52 %) is no
+split in it; :func:`monitor.corporate_actions.suspected_splits` lists what could be one.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +19,20 @@ from monitor.ingest.clean_batch import event_times, nanoseconds
 from monitor.ingest.instruments import LONG_AGO, ByInstrument, Codes, Known
 from monitor.ingest.rejects import Cause
 from monitor.ingest.splits import JUMP, SplitWatch
-from monitor.ingest.values import Floats, Verdict, number
+from monitor.ingest.values import Floats, Mask, Verdict, number
 
 WHOLE_SESSION_NS: Final = 3 * 3600 * 1_000_000_000
 """A bar of at least this length is of a whole session; a half day has three hours and a half."""
+
+
+class _Bars(NamedTuple):
+    """Bars to be looked at one by one, in order of time, a column each; `rows`: where their verdict is."""
+
+    codes: Codes
+    closes: Floats
+    opens: Floats
+    times: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
 
 
 class BarFilter:
@@ -42,19 +55,29 @@ class BarFilter:
         closes = frame["close"].to_numpy()[groups.order]
         times = event_times("bars", frame)[groups.order]
         before = groups.previous(closes, self._known["price"])
-        short = (times - nanoseconds(frame["ts"])[groups.order]) < WHOLE_SESSION_NS
-        doubted = groups.codes[short & ((closes > before * JUMP) | (closes * JUMP < before))]
-        before_batch = self._known["price"].copy() if len(doubted) or self._splits.suspected else None
-        newest_before = self._known["newest"].copy() if before_batch is not None else None
+        opens, unlike = self._opens(frame, times, groups.order)
+        doubted = groups.codes[unlike & ((closes > before * JUMP) | (closes * JUMP < before))]
+        suspected = [code for code in self._splits.suspected if code in groups.distinct]
+        doubted = np.union1d(doubted, np.array(suspected, dtype=np.uint32))
+        good = {c: (float(self._known["price"][c]), int(self._known["newest"][c])) for c in doubted.tolist()}
         self._known["price"][groups.codes[lasts]] = closes[lasts]
         self._known["newest"][groups.codes[lasts]] = times[lasts]
-        if before_batch is not None and newest_before is not None:
-            suspected = [code for code in self._splits.suspected if code in groups.distinct]
-            for code in np.union1d(doubted, np.array(suspected, dtype=np.uint32)).tolist():
-                part = slice(*groups.span(code))
-                last = float(before_batch[code]), int(newest_before[code])
-                self._one_by_one(code, closes[part].tolist(), times[part].tolist(), last, groups.order[part], verdict)
+        if good:
+            looked_at = np.flatnonzero(np.isin(groups.codes, doubted))
+            # By time, not by instrument: whether the market jumped along is asked as of each bar.
+            looked_at = looked_at[np.argsort(times[looked_at], kind="stable")]
+            rows = groups.order[looked_at]
+            bars = _Bars(groups.codes[looked_at], closes[looked_at], opens[looked_at], times[looked_at], rows)
+            self._one_by_one(bars, good, verdict)
         return verdict
+
+    @staticmethod
+    def _opens(frame: pl.DataFrame, times: npt.NDArray[np.int64], order: npt.NDArray[np.int64]) -> tuple[Floats, Mask]:
+        """Where each bar opened, NaN where that is its close written twice; which bars say what happened overnight."""
+        opens, closes = frame["open"].to_numpy()[order], frame["close"].to_numpy()[order]
+        flat = (opens == closes) & (frame["high"].to_numpy() == frame["low"].to_numpy())[order]
+        short = (times - nanoseconds(frame["ts"])[order]) < WHOLE_SESSION_NS
+        return np.where(flat, np.nan, opens), short | ~flat
 
     def know(self, codes: Codes, prices: Floats, times: npt.NDArray[np.int64]) -> None:
         """The last prices of instruments, from elsewhere, of which no bar was seen yet."""
@@ -62,22 +85,16 @@ class BarFilter:
         new = np.isnan(self._known["price"][codes])
         self._known["price"][codes[new]], self._known["newest"][codes[new]] = prices[new], times[new]
 
-    def _one_by_one(
-        self,
-        code: int,
-        closes: list[float],
-        times: list[int],
-        last: tuple[float, int],
-        rows: npt.NDArray[np.int64],
-        verdict: Verdict,
-    ) -> None:
-        """Refuse bars whose level changed as by a split since the last good one, `last`: its close and its end."""
-        good, then = last
+    def _one_by_one(self, bars: _Bars, good: dict[int, tuple[float, int]], verdict: Verdict) -> None:
+        """Refuse bars whose level changed as by a split since the last good one: `good`, its close and end by code."""
         priced = int(np.count_nonzero(~np.isnan(self._known["price"])))
-        for close, now, row in zip(closes, times, rows.tolist(), strict=True):
-            base = self._splits.level(code, good, then, now)
-            if verdict[row] == 0 and self._splits.refuses(code, close, base, then, now, priced):
+        for code, close, opened, now, row in zip(*(column.tolist() for column in bars), strict=True):
+            last, then = good[code]
+            base = self._splits.level(code, last, then, now)
+            first = None if math.isnan(opened) else opened
+            if verdict[row] == 0 and self._splits.refuses(code, close, base, then, now, priced, first):
                 verdict[row] = number(Cause.SPLIT_SUSPECTED)
             else:
-                good, then = close, now
-        self._known["price"][code], self._known["newest"][code] = good, then
+                good[code] = close, now
+        for code, (last, then) in good.items():
+            self._known["price"][code], self._known["newest"][code] = last, then

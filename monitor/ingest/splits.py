@@ -1,7 +1,9 @@
 """Jumps that look like a split: held for one, an instrument has no price until somebody says what it was.
 
 A jump is suspected if it happened while nothing traded (a night, or some days), fits a ratio at which companies split,
-and most other instruments did not jump along. All that comes of the instrument is then refused, until
+and most other instruments did not jump along. Of a bar it is the open that has to fit: a split changes where trading
+opens, and a product of three times the market's move that loses a third of its price from noon to the close was not
+split. All that comes of the instrument is then refused, until
 
 - its price is back where it was: the jump was an error;
 - :meth:`SplitWatch.tell` says that there was a split (or, by the ratio 1:1, none);
@@ -27,10 +29,10 @@ JUMP: Final = 1.3
 """The factor from which on a jump may be a split: half of the way, and less, to the smallest that is common, 3:2."""
 
 _RATIOS: Final = (
-    *((n, 1) for n in (2, 3, 4, 5, 8, 10, 15, 20, 25, 30, 40, 50, 100)),
+    *((n, 1) for n in (2, 3, 4, 5, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)),
     (3, 2),
 )
-"""New shares for old ones; reverse splits are the same the other way round."""
+"""New shares for old ones; reverse splits are the same the other way round, but for 2:3, which nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ def fitting_ratio(before: float, after: float) -> tuple[int, int] | None:
     factor = 1 / jump if shrunk else jump
     new, old = min(_RATIOS, key=lambda ratio: abs(math.log(factor * ratio[1] / ratio[0])))
     ratio = new / old
+    if shrunk and old > 1:
+        return None
     tolerance = 0.04 if ratio <= 2 else 0.08 if ratio <= 4 else 0.15  # noqa: PLR2004 - as the docstring says
     if abs(math.log(factor / ratio)) > tolerance:
         return None
@@ -82,10 +86,20 @@ class SplitWatch:
                 price *= factor
         return price
 
-    def refuses(self, code: int, price: float, before: float, then: int, now: int, instruments: int) -> bool:
+    def refuses(
+        self,
+        code: int,
+        price: float,
+        before: float,
+        then: int,
+        now: int,
+        instruments: int,
+        opened: float | None = None,
+    ) -> bool:
         """Whether a price is not to be seen: it jumped since `before`, its instrument's last good price of `then`.
 
-        `before` is NaN where there was none; `instruments`: how many have a price.
+        `before` is NaN where there was none; `instruments`: how many have a price. `opened`: where trading opened after
+        the night, if `price` is from later.
         """
         suspicion = self.suspected.get(code)
         if suspicion:
@@ -103,8 +117,9 @@ class SplitWatch:
             return False
         if any(then < at <= now for at, _ in self._known.get(code, ())):
             return False
-        if ratio := fitting_ratio(before, price):
-            self.suspected[code] = Suspicion(*ratio, before, price, now)
+        first = price if opened is None else opened
+        if ratio := fitting_ratio(before, first):
+            self.suspected[code] = Suspicion(*ratio, before, first, now)
             return True
         return False
 

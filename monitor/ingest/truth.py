@@ -125,6 +125,10 @@ class TruthFilter:
         """All symbols that have been seen, by the code of :attr:`arrivals`."""
         return self._instruments.symbols()
 
+    def codes(self, symbols: pl.Series) -> Codes:
+        """Their codes; symbols that are new get one."""
+        return self._instruments.codes(symbols)
+
     # --- data ---------------------------------------------------------------------------------------------------------
 
     def watermark(self, feed: str) -> int | None:
