@@ -199,6 +199,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
             last_id=recovered.last_id,
             on_template_error=metrics.template_error,
         )
+        pipeline.silences.restore(recovery.cadences, truth.codes)
         policy = configured.policy(config, calendar)
         dispatcher = Dispatcher(store, policy, exact=not follows_wall, on_verdict=metrics.verdict)
         await dispatcher.load(state.now)

@@ -77,6 +77,7 @@ class TradingCalendar:
         lengths = (self.closes - self.opens) // MINUTE
         self._first_minutes: list[int] = [0, *np.cumsum(lengths).tolist()]
         self._first_minute: Times = np.asarray(self._first_minutes, dtype=np.int64)
+        self._elapsed: Times = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.closes - self.opens)])
         self._hours = {
             Hours.REGULAR: _OpenTimes(self.opens, self.closes),
             Hours.EXTENDED: _OpenTimes(extended_opens, extended_closes),
@@ -139,6 +140,12 @@ class TradingCalendar:
             return end - start
         times = self._hours[hours]
         return times.before(end) - times.before(start)
+
+    def trading_clock(self, times: Times) -> Times:
+        """Nanoseconds of regular hours from the calendar's start to each time: a clock that stands at night."""
+        at = np.searchsorted(self.opens, times, side="right") - 1
+        since = np.minimum(times, self.closes[at]) - self.opens[at]
+        return np.where(at < 0, 0, self._elapsed[at] + since)
 
     @property
     def session_ns(self) -> int:

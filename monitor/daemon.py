@@ -188,7 +188,7 @@ class Daemon:
                     self._health.raise_(FEED_DOWN, feed.trouble, labels=about, at_once=feed.stopped)
                 else:
                     self._health.clear(FEED_DOWN, labels=about)
-            await self.compute.run(Pipeline.feeds_down, sum(bool(feed.trouble) for feed in states))
+            await self.compute.run(Pipeline.feeds_down, [feed.figures.name for feed in states if feed.trouble])
             self._tell_suspended(await self.compute.run(queries.suspended))
             self._metrics.observe_feeds([feed.figures for feed in states], self._backlog.bytes)
             summary = await self.compute.run(queries.summary)

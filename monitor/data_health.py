@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from monitor.corporate_actions.detect import SuspectedSplit
 from monitor.corporate_actions.screen import SPLIT, question
 from monitor.ingest.truth import TruthFilter
+from monitor.silence import SilentInstruments
 
 FEED_CLOCK: Final = "feed-clock"
 FEED_REFUSED: Final = "feed-refused"
 FEEDS_DISAGREE: Final = "feeds-disagree"
-NAMES: Final = frozenset({FEED_CLOCK, FEED_REFUSED, FEEDS_DISAGREE, SPLIT})
+INSTRUMENT_SILENT: Final = "instrument-silent"
+NAMES: Final = frozenset({INSTRUMENT_SILENT, FEED_CLOCK, FEED_REFUSED, FEEDS_DISAGREE, SPLIT})
 
 AHEAD_NS: Final = 1_000_000_000
 """How far a feed's clock may be ahead of the machine's."""
@@ -69,6 +72,11 @@ class DataHealth:
             split = SuspectedSplit(symbol, date, s.new, s.old, s.before, s.after)
             found.append(Trouble(SPLIT, "symbol", symbol, question(split)))
         return found
+
+
+def silent_instruments(found: Sequence[SilentInstruments]) -> list[Trouble]:
+    """One condition a feed, however many of its instruments are silent."""
+    return [Trouble(INSTRUMENT_SILENT, "feed", silent.feed, silent.text) for silent in found]
 
 
 def _clocks(truth: TruthFilter) -> list[Trouble]:

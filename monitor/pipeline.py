@@ -8,22 +8,24 @@ again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from connectors.batch import Batch, Receipt
 from monitor import clock, journal
 from monitor.corporate_actions import Action
-from monitor.data_health import DataHealth, Trouble
+from monitor.data_health import DataHealth, Trouble, silent_instruments
 from monitor.ingest import CleanBatch, Cutter, TruthFilter
 from monitor.last_quotes import LastQuotes
 from monitor.notify.compose import Notice, describe, plain_evidence
 from monitor.self_series import SelfSeries
+from monitor.silence import Silences, SilentInstruments
 from monitor.state import MarketState
 from monitor.store.base import BarChunk, Checkpoint, Commit, JournalEntry, JournalId
 from rules.engine import Engine, Evaluation
@@ -97,6 +99,7 @@ class Pipeline:
         self._own = SelfSeries(truth.rejects, follows_wall=follows_wall)
         self._own.want(engine.requirements.series)
         self.data_health = DataHealth(zone)
+        self.silences = Silences(state.calendar)
         truth.know(state.last_prices())
         self._tell_splits()
 
@@ -108,6 +111,7 @@ class Pipeline:
         A call does a bounded number of pieces; while :attr:`waiting`, call again, without batches.
         """
         clean = [self.truth.clean(b, wall_ns if self._follows_wall else None) for b in batches]
+        self.silences.listen(self.truth.arrivals, self.state.now)
         if batches:
             self._feed = batches[0].feed if len({b.feed for b in batches}) == 1 else ""
         self._received_at = min((b.received_at for b in batches), default=self._received_at)
@@ -222,11 +226,21 @@ class Pipeline:
 
     def troubles(self, wall_ns: int) -> list[Trouble]:
         """What is wrong with the data now."""
-        return self.data_health.look(self.truth, wall_ns)
+        return [*self.data_health.look(self.truth, wall_ns), *silent_instruments(self.silent())]
 
-    def feeds_down(self, count: int) -> None:
-        """So many feeds are not live while they should be: a figure that rules may look at."""
-        self._own.feeds_down = count
+    def silent(self) -> list[SilentInstruments]:
+        """Instruments of the rules that fell silent while their feed goes on."""
+        state, symbols = self.state, self.truth.instruments()
+        halted = np.flatnonzero(state.columns.halted_since[: len(state.index)])
+        names = state.index.symbols()
+        codes = self.truth.codes(pl.Series([names[place] for place in halted.tolist()], dtype=pl.String))
+        wanted = frozenset(self.engine.requirements.instruments)
+        return self.silences.silent(symbols, wanted, codes.astype(np.intp), state.now)
+
+    def feeds_down(self, feeds: Collection[str]) -> None:
+        """These feeds are not live while they should be: a figure that rules may look at, and no instrument's fault."""
+        self._own.feeds_down = len(feeds)
+        self.silences.pause(feeds)
 
     def adopt(self, records: Sequence[InstanceRecord], wall_ns: int) -> list[Result]:
         """Take up the instances of the last process; a result where rules changed while no process ran."""
@@ -245,6 +259,7 @@ class Pipeline:
         frames = {name: frame_bytes(frame) for name, frame in self.state.checkpoint_frames().items()}
         marks = pl.DataFrame([*self.truth.watermarks().items()], schema=WATERMARKS, orient="row")
         frames["watermarks"] = frame_bytes(marks)
+        frames["cadences"] = frame_bytes(self.silences.frame(self.truth.instruments()))
         minutes, sessions = self.state.closed_bars()
         return Checkpoint(self._last_id, frames, [*_chunks("1m", minutes), *_chunks("1d", sessions)])
 

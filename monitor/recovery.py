@@ -25,6 +25,7 @@ from monitor.corporate_actions.screen import Objection, screened
 from monitor.data_files import DataFileError, Kind, published, read
 from monitor.ingest import TruthFilter
 from monitor.pipeline import CHUNK_NAME, FEED, decode_record
+from monitor.silence import CADENCES
 from monitor.state import MINUTE_COLUMNS, SESSION_BARS, SESSION_COLUMNS, MarketState, by_minute
 from monitor.store.base import BarChunk, JournalId, Store
 from rules.transition import InstanceRecord
@@ -89,6 +90,8 @@ class Recovery:
         self._actions = actions
         self.objections: list[Objection] = []
         """What was not taken in of the history, and why."""
+        self.cadences = pl.DataFrame(schema=CADENCES)
+        """How often each instrument came on each feed, as the last checkpoint knows it."""
         state.actions.know(actions)
 
     async def begin(
@@ -108,6 +111,7 @@ class Recovery:
         state.restore(frames, minutes, [*sessions, *history, *others])
         for feed, newest in frames["watermarks"].iter_rows() if "watermarks" in frames else ():
             self._truth.resume(feed, newest)
+        self.cadences = frames.get("cadences", self.cadences)
         self._at = checkpoint.covers if checkpoint else None
 
     async def follow(self) -> None:

@@ -53,7 +53,7 @@ async def play() -> tuple[list[str], Pipeline, Pipeline]:
         ask = 9.0 if second in {20, 21} else 11.0
         rows = quotes((second, "A", 10.0, ask), (second + 0.5, "B", 10.0, 11.0))
         now = at(second + 1)
-        pipeline.feeds_down(int(second >= 50))
+        pipeline.feeds_down(["sim"] if second >= 50 else [])
         await store.commit([r.commit for r in pipeline.process([Batch("f", now, quotes=rows)], now)])
         while pipeline.waiting:
             await store.commit([r.commit for r in pipeline.process((), now)])
