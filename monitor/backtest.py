@@ -17,6 +17,7 @@ import polars as pl
 
 from connectors.batch import Batch
 from monitor.calendar import MINUTE, TradingCalendar
+from monitor.corporate_actions import Action
 from monitor.ingest import CleanBatch, Cutter, TruthFilter, TruthSettings
 from monitor.ingest.clean_batch import NO_SERIES, event_times
 from monitor.ingest.rejects import Rejects
@@ -67,7 +68,8 @@ class Recording:
     wins over what the batches made of that session. `series`: values of external series by publication
     (:data:`connectors.batch.SERIES`), which is when they are seen. `moments`: the instants, UTC nanoseconds,
     where there are no batches. `sessions`: the bars of the batches in one frame (:data:`connectors.batch.BARS`), where
-    they are of whole sessions and there is nothing else.
+    they are of whole sessions and there is nothing else. `actions`: corporate actions that are known; prices are as
+    traded then, and brought to one level as in the daemon.
     """
 
     batches: Iterable[Batch]
@@ -76,6 +78,7 @@ class Recording:
     series: pl.DataFrame = field(default_factory=lambda: NO_SERIES)
     moments: Sequence[int] = ()
     sessions: pl.DataFrame | None = None
+    actions: Sequence[Action] = ()
 
 
 class Playback:
@@ -98,6 +101,10 @@ class Playback:
             self._calendar, stale_after_ns=recording.stale_after_ns, sessions=needs.sessions, record_bars=False
         )
         state.needs(needs)
+        if recording.actions:
+            state.actions.know(recording.actions)
+            for symbol, splits in state.actions.splits().items():
+                self._truth.tell_splits(symbol, splits)
         if recording.history.height:
             state.import_sessions(recording.history)
         if recording.series.height:
@@ -113,25 +120,28 @@ class Playback:
         """The market after each instant from `start` to `end` (UTC nanoseconds) at which something happened."""
         if self._recording.moments:
             yield from self.at(moment for moment in self._recording.moments if start <= moment <= end)
-        if self._recording.sessions is not None and closes_suffice(self._needs):
+        # The tables have prices at one level from the first session to the last.
+        suffice = closes_suffice(self._needs) and not self._recording.actions
+        if suffice and self._recording.sessions is not None:
             yield from self._closes(self._recording.sessions).views(start, end)
             return
+        state = self.state  # before the first piece: it tells the filter which splits are known
         for piece in self._pieces():
             if piece.event_time > end:
                 return
-            self.state.apply(piece, piece.event_time)
+            state.apply(piece, piece.event_time)
             if piece.event_time >= start:
                 yield self._view()
 
     def at(self, moments: Iterable[int]) -> Iterator[View]:
         """The market as of given moments, UTC nanoseconds in ascending order, whatever happened then."""
-        pieces = self._pieces()
+        state, pieces = self.state, self._pieces()
         waiting = next(pieces, None)
         for moment in moments:
             while waiting is not None and waiting.event_time <= moment:
-                self.state.apply(waiting, waiting.event_time)
+                state.apply(waiting, waiting.event_time)
                 waiting = next(pieces, None)
-            self.state.advance(moment)
+            state.advance(moment)
             yield self._view()
 
     def _closes(self, bars: pl.DataFrame) -> PlayedSessions:

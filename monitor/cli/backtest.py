@@ -52,6 +52,8 @@ def backtest(  # noqa: PLR0913 - one a flag
     *,
     rules: Sequence[Path],
     data: Sequence[Path],
+    actions: Sequence[Path],
+    dividends: str,
     history: Sequence[Path],
     calendar: str,
     label: str,
@@ -81,7 +83,7 @@ def backtest(  # noqa: PLR0913 - one a flag
     except CalendarError as error:
         raise Fault(str(error)) from None
     first, last = read_start(start, trading), read_end(end, trading)
-    recorded = read_recorded(data, history, trading, label=label, bar=bar)
+    recorded = read_recorded(data, history, trading, label=label, bar=bar, actions=actions, dividends=dividends)
     test = Backtest(ruleset, trading, recorded.tempo)
     needs = test.engine.requirements
     playback = Playback(recorded.recording(needs.instruments, first, last), trading, needs)

@@ -40,6 +40,8 @@ def evaluate(  # noqa: PLR0913 - one a flag
     expression: str,
     rules: Sequence[Path],
     data: Sequence[Path],
+    actions: Sequence[Path],
+    dividends: str,
     calendar: str,
     label: str,
     bar: str | None,
@@ -82,7 +84,7 @@ def evaluate(  # noqa: PLR0913 - one a flag
         raise Fault(str(error)) from None
     first, last = read_start(start, trading), read_end(end, trading)
     moment = read_moment(at, trading, "--at") if at else None
-    recorded = read_recorded(data, (), trading, label=label, bar=bar)
+    recorded = read_recorded(data, (), trading, label=label, bar=bar, actions=actions, dividends=dividends)
     if moment is not None:
         first = last = moment
     series = Compared(formula, trading) if plot is not None else Series(formula, trading)

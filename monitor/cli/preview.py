@@ -52,6 +52,8 @@ def preview(  # noqa: PLR0913 - one a flag
     threshold: str,
     rules: Sequence[Path],
     data: Sequence[Path],
+    actions: Sequence[Path],
+    dividends: str,
     history: Sequence[Path],
     calendar: str,
     label: str,
@@ -78,7 +80,7 @@ def preview(  # noqa: PLR0913 - one a flag
     except (PreviewError, CalendarError) as error:
         raise Fault(str(error)) from None
     first, last = read_start(start, trading), read_end(end, trading)
-    recorded = read_recorded(data, history, trading, label=label, bar=bar)
+    recorded = read_recorded(data, history, trading, label=label, bar=bar, actions=actions, dividends=dividends)
     from monitor.backtest import Playback
 
     run = Preview(chosen, trading, recorded.tempo)

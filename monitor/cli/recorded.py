@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from monitor.backtest import Recording, Tempo
     from monitor.calendar import TradingCalendar
+    from monitor.corporate_actions import Action
     from monitor.data_files import DataFile
     from monitor.ingest.rejects import Rejects
 
@@ -23,12 +24,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def data_options(command: Command) -> Command:
-    """``--data``, and what says how to read it."""
+    """``--data``, what says how to read it, and what companies did to it."""
     for option in (
         click.option("--bar", metavar="LENGTH", help="Length of the bars, such as 5m; otherwise the smallest step."),
         click.option("--label", type=click.Choice(["start", "end"]), default="start", show_default=True,
             help="What a bar's ts is."),
         click.option("--calendar", default="XNYS", show_default=True, help="Exchange whose sessions count."),
+        click.option("--dividends", type=click.Choice(["ignore", "adjust"]), default="ignore", show_default=True,
+            help="Whether dividends of --actions adjust the past as splits do."),
+        click.option(
+            "--actions", "actions", multiple=True, type=click.Path(path_type=Path), metavar="FILE...",
+            help="Corporate actions (ts, symbol, kind, ratio, amount, new) of prices as traded."),
         click.option(
             "--data", "data", multiple=True, required=True, type=click.Path(path_type=Path), metavar="FILE...",
             help="Parquet or CSV: bars (ts, symbol, close, ...), quotes, trades or series (ts, series, value).",
@@ -52,6 +58,7 @@ class Recorded:
     closes: pl.DataFrame
     calendar: TradingCalendar
     series: pl.DataFrame
+    actions: Sequence[Action] = ()
 
     def recording(self, instruments: Sequence[str], first: int, last: int, series: Sequence[str] = ()) -> Recording:
         """The recording of some instruments up to `last`; what is before `first` need not be evaluated.
@@ -76,9 +83,19 @@ class Recorded:
             earlier = [f.frame.filter(pl.col("ts") < session).select(history.columns) for f in files if session]
             history = pl.concat([history, *earlier])
             closes = session_bars(files, self.calendar, start, last)
+        self._warn_of_splits([history, *(f.frame for f in files if f.sessions)])
         played = (batch for _, batch in batches(files, self.calendar, start, last))
         moments = () if self.played else tuple(self.series["ts"].unique().sort().to_physical().to_list())
-        return Recording(played, self.tempo.stale_after_ns, history, self.series, moments, closes)
+        return Recording(played, self.tempo.stale_after_ns, history, self.series, moments, closes, self.actions)
+
+    def _warn_of_splits(self, sessions: Iterable[pl.DataFrame]) -> None:
+        """Say which jumps of session closes look like splits that nobody named."""
+        from monitor.corporate_actions import suspected_splits
+        from monitor.corporate_actions.screen import unanswered
+
+        found = {split for frame in sessions for split in unanswered(suspected_splits(frame), self.actions)}
+        for split in sorted(found):
+            click.echo(f"warning: {split.text}: {split.advice('a file for --actions')}", err=True)
 
     def span(self) -> tuple[int, int]:
         """Event time of the first and last row that is played, UTC nanoseconds."""
@@ -102,7 +119,14 @@ def warn_of_refused(rejects: Rejects) -> None:
 
 
 def read_recorded(
-    data: Sequence[Path], history: Sequence[Path], calendar: TradingCalendar, *, label: str, bar: str | None
+    data: Sequence[Path],
+    history: Sequence[Path],
+    calendar: TradingCalendar,
+    *,
+    label: str,
+    bar: str | None,
+    actions: Sequence[Path] = (),
+    dividends: str = "ignore",
 ) -> Recorded:
     """Read data files; session bars are history where there is anything finer.
 
@@ -122,7 +146,19 @@ def read_recorded(
     played = fine or daily
     closes = _closes([*past, *daily] if fine else past, calendar)
     tempo = intraday(max(f.bar_ns or 0 for f in fine)) if fine else SESSIONS
-    return Recorded(played, tempo, closes, calendar, _merged([*earlier, *series]))
+    known = _actions(actions, adjust=dividends == "adjust")
+    return Recorded(played, tempo, closes, calendar, _merged([*earlier, *series]), known)
+
+
+def _actions(paths: Sequence[Path], *, adjust: bool) -> list[Action]:
+    """The corporate actions of files, without dividends where these do not `adjust`."""
+    from monitor.corporate_actions import ActionError, Kind, read_actions
+
+    try:
+        every = sorted({action for path in paths for action in read_actions(path)})
+    except ActionError as error:
+        raise Fault(str(error)) from None
+    return [action for action in every if adjust or action.kind is not Kind.DIVIDEND]
 
 
 def read_history(paths: Sequence[Path], calendar: TradingCalendar) -> tuple[pl.DataFrame, pl.DataFrame]:

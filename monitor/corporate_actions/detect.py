@@ -37,6 +37,16 @@ class SuspectedSplit(NamedTuple):
         """What to write into a file of corporate actions, if it was one."""
         return f"{self.date},{self.symbol},split,{self.new}:{self.old}"
 
+    @property
+    def text(self) -> str:
+        """What was seen."""
+        jump = f"{self.symbol} went from {self.before:g} to {self.after:g} on {self.date}"
+        return f"{jump}, as by a split of {self.new}:{self.old}, and the market did not"
+
+    def advice(self, place: str) -> str:
+        """What to do; `place` is where actions are written."""
+        return f"if it was a split, add the line `{self.line}` to {place}; if not, the same with 1:1"
+
 
 class Mismatch(NamedTuple):
     """One session's close of a symbol from two sources."""

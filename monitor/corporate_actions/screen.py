@@ -36,28 +36,34 @@ def screened(
     """
     objections: list[Objection] = []
     frames = []
-    known = [(a.symbol, a.date) for a in actions if a.kind is Kind.SPLIT]
+    known = list(actions)
     for frame in history:
         kept = frame
         for own in traded:
             for mismatch in level_mismatches(kept, own.filter(pl.col("ts") >= pl.col("ts").max() - _OVERLAP)):
                 objections.append(Objection(ADJUSTED, mismatch.symbol, mismatch.text))
                 kept = kept.filter(pl.col("symbol") != mismatch.symbol)
-        for split in suspected_splits(kept):
-            if not any(symbol == split.symbol and abs((date - split.date).days) <= 1 for symbol, date in known):
-                objections.append(Objection(SPLIT, split.symbol, question(split)))
-                kept = kept.filter((pl.col("symbol") != split.symbol) | (pl.col("ts") >= split.date))
+        for split in unanswered(suspected_splits(kept), known):
+            objections.append(Objection(SPLIT, split.symbol, question(split)))
+            kept = kept.filter((pl.col("symbol") != split.symbol) | (pl.col("ts") >= split.date))
         frames.append(kept)
     return frames, objections
 
 
+def unanswered(splits: Iterable[SuspectedSplit], actions: Iterable[Action]) -> list[SuspectedSplit]:
+    """The suspected splits that no known action says anything of."""
+    known = [(a.symbol, a.date) for a in actions if a.kind is Kind.SPLIT]
+    return [
+        split
+        for split in splits
+        if not any(symbol == split.symbol and abs((date - split.date).days) <= 1 for symbol, date in known)
+    ]
+
+
 def question(split: SuspectedSplit) -> str:
     """What is asked of a jump that may be a split."""
-    ratio = f"{split.new}:{split.old}"
-    answer = f"rotation history split {split.symbol} {ratio} --on {split.date}"
-    jump = f"{split.symbol} went from {split.before:g} to {split.after:g} on {split.date}"
+    answer = f"rotation history split {split.symbol} {split.new}:{split.old} --on {split.date}"
     return (
-        f"{jump}, as by a split of {ratio}, and the market did not: one of the levels is not used. If it was a split, "
-        f"add the line `{split.line}` to a file of `corporate_actions:`, or stop the monitor and run `{answer}`; "
-        "if not, the same with 1:1"
+        f"{split.text}: one of the levels is not used. If it was a split, add the line `{split.line}` to a file of "
+        f"`corporate_actions:`, or stop the monitor and run `{answer}`; if not, the same with 1:1"
     )
