@@ -6,29 +6,28 @@ It is given alerts (:meth:`AlertBook.take`) and times (:meth:`AlertBook.advance`
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from monitor.alerting import ack_notes, flapping, rate_limit
 from monitor.alerting.acknowledgement import Ack
-from monitor.alerting.alert import Alert, rank
+from monitor.alerting.alert import Alert
 from monitor.alerting.decision import Decision, Reason, Stage, passes, stops
 from monitor.alerting.digests import gathered, without
+from monitor.alerting.gathering import Groups
 from monitor.alerting.groups import Group
 from monitor.alerting.inhibition import Inhibitor
-from monitor.alerting.ledger import Flaps, Gathered, GroupTimes, Ledger, Told
+from monitor.alerting.ledger import Gathered, Ledger
 from monitor.alerting.policy import Policy
-from monitor.alerting.repeats import next_due
 from monitor.alerting.routes import Destination, destinations
 from monitor.alerting.silences import Silences
 from monitor.alerting.stages import Situation, decide, news
+from monitor.alerting.telling import News, notices
 from monitor.alerting.verdict import Verdict
 from monitor.notify.compose import message
-from monitor.notify.message import AlertNotice, Kind, Notification
+from monitor.notify.message import Kind, Notification
 
-_MINUTE: Final = 60_000_000_000
 _DIGEST: Final = "digest"
 
 
@@ -44,15 +43,6 @@ class Written:
         return bool(self.ledger or self.messages or self.verdicts)
 
 
-@dataclass(frozen=True, slots=True)
-class _News:
-    """An alert that a group's receiver is to be told of."""
-
-    alert: Alert
-    group: Group
-    decisions: tuple[Decision, ...]
-
-
 class AlertBook:
     """See the module.
 
@@ -65,10 +55,7 @@ class AlertBook:
         self.ledger = Ledger()
         self._inhibitor = Inhibitor(policy.inhibitions)
         self._situation = Situation(policy, self.ledger, Silences(), {}, self._inhibitor, evaluated=False)
-        self.groups: dict[str, Group] = {}
-        self._groups_of: dict[str, list[str]] = {}
-        self._timers: list[tuple[int, str]] = []
-        self._touched: dict[str, None] = {}
+        self._groups = Groups(self.ledger)
         self._over_limit: dict[str, dict[str, None]] = {}
         self._messages: list[Notification] = []
         self._verdicts: list[Verdict] = []
@@ -84,10 +71,9 @@ class AlertBook:
         for alert in self.ledger.alerts.values():
             if alert.open:
                 self._opened(alert)
-            self._join(alert, self._destinations(alert), alert.updated_at)
-        for group in [name for name in self.ledger.groups if name not in self.groups]:
-            self.ledger.time_group(group, None)
-        self._look_again(self._situation.at)
+            self._groups.join(alert.episode, self._destinations(alert), alert.updated_at)
+        self._groups.forget_unused()
+        self._groups.look_again(self._situation.at, self._due)
 
     # --- what people and the monitor say ------------------------------------------------------------------------------
 
@@ -112,10 +98,7 @@ class AlertBook:
 
     def wake(self) -> None:
         """Ask again about everything that was held back."""
-        for group in self.groups.values():
-            if group.holds:
-                group.holds.clear()
-                self._touched[group.id] = None
+        self._groups.wake()
 
     # --- alerts -------------------------------------------------------------------------------------------------------
 
@@ -125,14 +108,14 @@ class AlertBook:
         if alert.open:
             self.ledger.keep(alert)
             self._opened(alert)
-            for group_id in self._groups_of.get(alert.episode, ()):  # changed, it may be told after all
-                self.groups[group_id].holds.pop(alert.episode, None)
+            for group in self._groups.of(alert.episode):  # changed, it may be told after all
+                group.holds.pop(alert.episode, None)
             way = self._destinations(alert)
             if known is None:
                 for each in way:
                     if not each.after:
                         self._count_flap(alert, each.receiver, at)
-            self._join(alert, way, at)
+            self._groups.join(alert.episode, way, at)
         elif known is not None and known.open:
             self._end(known, alert)
 
@@ -148,9 +131,9 @@ class AlertBook:
         if self._inhibitor.ended(alert.episode):
             self.wake()
         self.ledger.keep(alert)
-        for group_id in self._groups_of[alert.episode]:
-            self.groups[group_id].holds.pop(alert.episode, None)
-            self._touched[group_id] = None
+        for group in self._groups.of(alert.episode):
+            group.holds.pop(alert.episode, None)
+            self._groups.touch(group)
         self._let_go(alert)
 
     def _destinations(self, alert: Alert) -> list[Destination]:
@@ -160,21 +143,6 @@ class AlertBook:
         direct = replace(self._policy.route, group_by=None)
         return [*way, *(Destination(r, direct, alert.episode, alert.labels) for r in sorted(missing))]
 
-    def _join(self, alert: Alert, way: Iterable[Destination], at: int) -> None:
-        ids = self._groups_of.setdefault(alert.episode, [])
-        for each in way:
-            group_id = f"{each.receiver}/{each.key}"
-            group = self.groups.get(group_id)
-            if group is None:
-                times = self.ledger.groups.get(group_id) or GroupTimes(at)
-                group = self.groups[group_id] = Group.of(each, times)
-                if not group.alone:
-                    self.ledger.time_group(group_id, times)
-            group.episodes[alert.episode] = None
-            if group_id not in ids:
-                ids.append(group_id)
-            self._touched[group_id] = None
-
     def _let_go(self, alert: Alert) -> None:
         """Forget an alert that is over once nobody has to be told so."""
         if alert.open or alert.episode not in self.ledger.alerts:
@@ -182,19 +150,10 @@ class AlertBook:
         told = self.ledger.told.get(alert.episode, {})
         if any(each.kind is Kind.FIRING for each in told.values()):
             return
-        ids = self._groups_of[alert.episode]
-        if any(self._situation.awaited(alert, self.groups[i].receiver) for i in ids):
+        if any(self._situation.awaited(alert, group.receiver) for group in self._groups.of(alert.episode)):
             return
-        for group_id in self._groups_of.pop(alert.episode):
-            group = self.groups[group_id]
-            del group.episodes[alert.episode]
-            group.holds.pop(alert.episode, None)
+        for group in self._groups.leave(alert.episode):
             self.verdicts.pop((alert.episode, group.receiver), None)
-            if not group.episodes:
-                del self.groups[group_id]
-                self._touched.pop(group_id, None)
-                if not group.alone:
-                    self.ledger.time_group(group_id, None)
         self.ledger.forget(alert.episode)
 
     def _count_flap(self, alert: Alert, receiver: str, at: int) -> None:
@@ -223,13 +182,12 @@ class AlertBook:
             self._set_back(at)
         end = at - 1 if before else at
         # What has changed is looked at before what comes now, which may end it: it is told for the time it changed.
-        self._look_again(min(situation.at, end) if before else at)
-        while self._timers and self._timers[0][0] <= end:
-            due, group_id = heapq.heappop(self._timers)
-            if (group := self.groups.get(group_id)) is not None and group.due == due:
-                situation.at = due if self._exact else at
-                self._flush(group)
-                self._look_again(situation.at)
+        self._groups.look_again(min(situation.at, end) if before else at, self._due)
+        while (next_one := self._groups.pop_due(end)) is not None:
+            due, group = next_one
+            situation.at = due if self._exact else at
+            self._flush(group)
+            self._groups.look_again(situation.at, self._due)
         situation.at = end
 
     def _set_back(self, at: int) -> None:
@@ -237,34 +195,11 @@ class AlertBook:
         for receiver, kept in list(self.ledger.digests.items()):
             if (digest := self._policy.limits_of(receiver).digest) is not None:
                 self.ledger.gather(receiver, replace(kept, due=min(kept.due, digest.due(at, self._policy.calendar))))
-        for each in self.groups.values():
-            before = each.times
-            each.set_back(at)
-            if each.times != before and not each.alone:
-                self.ledger.time_group(each.id, each.times)
-            each.holds.clear()
-            self._touched[each.id] = None
+        self._groups.set_back(at)
 
     def next_due(self) -> int | None:
         """When something falls due next by the daemon's clock; None where nothing will without news."""
-        while self._timers and not self._is_current(self._timers[0]):
-            heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
-
-    def _is_current(self, timer: tuple[int, str]) -> bool:
-        group = self.groups.get(timer[1])
-        return group is not None and group.due == timer[0]
-
-    def _look_again(self, now: int) -> None:
-        """Set the timers of the groups in which something has changed, none earlier than now."""
-        touched, self._touched = self._touched, {}
-        for group_id in touched:
-            group = self.groups.get(group_id)
-            if group is not None:
-                due = self._due(group, now)
-                group.due = None if due is None else max(due, now)
-                if group.due is not None:
-                    heapq.heappush(self._timers, (group.due, group_id))
+        return self._groups.next_due()
 
     def _due(self, group: Group, now: int) -> int | None:
         """When the group's first news can be told; None where there is none, or it waits for a change."""
@@ -303,16 +238,16 @@ class AlertBook:
                 self._note(each.alert, group, (*each.decisions, stop))
             return
         for group_id in self._over_limit.pop(receiver, {}):
-            kept = self.groups.get(group_id)
+            kept = self._groups.by_id.get(group_id)
             if kept is not None and kept is not group:
                 kept.holds.clear()
                 found += self._collect(kept)
         self._tell(receiver, found)
 
-    def _rest_of_digest(self, first: Group, kept: Gathered, found: list[_News]) -> list[_News]:
+    def _rest_of_digest(self, first: Group, kept: Gathered, found: list[News]) -> list[News]:
         """What the other groups have for a digest that is due."""
-        rest: list[_News] = []
-        for group in self.groups.values():
+        rest: list[News] = []
+        for group in self._groups.by_id.values():
             if group.receiver == first.receiver and group is not first:
                 group.holds.clear()
                 rest += self._collect(group)
@@ -322,9 +257,9 @@ class AlertBook:
         self.ledger.gather(first.receiver, Gathered(kept.due, late) if late else None)
         return rest
 
-    def _collect(self, group: Group) -> list[_News]:
+    def _collect(self, group: Group) -> list[News]:
         """What the group's receiver is to be told now; the rest of the news is held back."""
-        found: list[_News] = []
+        found: list[News] = []
         at = self._situation.at
         for episode in group.episodes:
             alert = self.ledger.alerts[episode]
@@ -334,17 +269,17 @@ class AlertBook:
             last = decisions[-1]
             if last.passed:
                 group.holds.pop(episode, None)
-                found.append(_News(alert, group, decisions))
+                found.append(News(alert, group, decisions))
             else:
                 if last.stage is Stage.DIGEST and last.until is not None:
                     before = self.ledger.digests.get(group.receiver)
                     self.ledger.gather(group.receiver, gathered(before, [alert], last.until))
                 group.holds[episode] = None if last.until is None else max(last.until, at + 1)
                 self._note(alert, group, decisions)
-        self._touched[group.id] = None
+        self._groups.touch(group)
         return found
 
-    def _tell(self, receiver: str, found: list[_News]) -> None:
+    def _tell(self, receiver: str, found: list[News]) -> None:
         if not found:
             return
         # One whose severity rose may be in two of the receiver's groups.
@@ -352,19 +287,17 @@ class AlertBook:
         if (kept := self.ledger.digests.get(receiver)) is not None:
             self.ledger.gather(receiver, without(kept, {each.alert.episode for each in found}))
         at = self._situation.at
-        notices = [notice for each in found for notice in self._notices(each, receiver)]
+        told_now = [notice for each in found for notice in notices(each, receiver, self._situation)]
         groups = {each.group.id: each.group for each in found}
         for group in groups.values():
-            group.times = replace(group.times, flushed_at=at)
-            if not group.alone:
-                self.ledger.time_group(group.id, group.times)
+            self._groups.told(group, at)
         only = found[0].group if len(groups) == 1 else None
         if only is None:
-            told = message(receiver, notices, group_key=f"{_DIGEST}/{receiver}")
+            told = message(receiver, told_now, group_key=f"{_DIGEST}/{receiver}")
         elif only.alone:
-            told = message(receiver, notices)
+            told = message(receiver, told_now)
         else:
-            told = message(receiver, notices, group_key=only.id, group_labels=only.labels)
+            told = message(receiver, told_now, group_key=only.id, group_labels=only.labels)
         self._messages.append(told)
         if self._policy.limits_of(receiver).max_per_minute is not None:
             self.ledger.count_sent(receiver, rate_limit.sent(self.ledger.sent.get(receiver, ()), at))
@@ -376,43 +309,10 @@ class AlertBook:
 
     def _let_escalate(self, alert: Alert) -> None:
         """Somebody was told: from now on the time of those counts who are told if nobody answers."""
-        for group in (self.groups[i] for i in self._groups_of.get(alert.episode, ())):
+        for group in self._groups.of(alert.episode):
             if group.after and group.holds.get(alert.episode, 0) is None:
                 group.holds.pop(alert.episode)
-                self._touched[group.id] = None
-
-    def _notices(self, each: _News, receiver: str) -> list[AlertNotice]:
-        """What the receiver is told of an alert, noted in the ledger: for one that fired unheard and is over, both."""
-        alert, at = each.alert, self._situation.at
-        before = self._situation.told(alert, receiver)
-        sequence = before.sequence if before else 0
-        key = flapping.key(receiver, alert)
-        flaps = self.ledger.flaps.get(key)
-        if flaps is not None and flapping.awaited(alert, flaps):
-            alert = replace(alert, summary=f"flapped {flaps.missed} times: {alert.summary}")
-            self.ledger.count_flaps(key, Flaps(flaps.times))
-        notices: list[AlertNotice] = []
-        if alert.open or before is None:
-            sequence += 1
-            notices.append(alert.notice(Kind.FIRING, sequence))
-            self.ledger.tell(alert.episode, receiver, self._told(alert, each, before, sequence))
-        if not alert.open:
-            sequence += 1
-            notices.append(alert.notice(Kind.RESOLVED, sequence))
-            self.ledger.tell(alert.episode, receiver, Told(Kind.RESOLVED, sequence, at, alert.severity, since=at))
-        return notices
-
-    def _told(self, alert: Alert, each: _News, before: Told | None, sequence: int) -> Told:
-        """That it fires, and when to say so again. A repeat in time counts from when it was due, so none drifts."""
-        at = self._situation.at
-        repeat = before is not None and rank(alert.severity) <= rank(before.severity)
-        due = before.due if before is not None and repeat else None
-        since = due if due is not None and at - due < _MINUTE else at
-        repeats = before.repeats + 1 if before is not None and repeat else 0
-        schedule = each.group.route.repeat if alert.repeat is None else alert.repeat
-        again = next_due(schedule, repeats, since, self._policy.calendar)
-        first, ack = (before.since or before.at, before.acknowledged) if before is not None else (at, 0)
-        return Told(Kind.FIRING, sequence, at, alert.severity, repeats, again, first, ack)
+                self._groups.touch(group)
 
     # --- what is kept -------------------------------------------------------------------------------------------------
 
@@ -438,13 +338,18 @@ class AlertBook:
         """Every alert that fires."""
         return [alert for alert in self.ledger.alerts.values() if alert.open]
 
+    @property
+    def groups(self) -> Mapping[str, Group]:
+        """The groups that alerts are in, by id."""
+        return self._groups.by_id
+
     def receivers(self, alert: Alert) -> list[str]:
         """Who an alert goes to."""
         return list(dict.fromkeys(group.receiver for group in self.groups_of(alert)))
 
     def groups_of(self, alert: Alert) -> list[Group]:
         """The groups an alert is told in."""
-        return [self.groups[group_id] for group_id in self._groups_of.get(alert.episode, ())]
+        return self._groups.of(alert.episode)
 
     def inhibitors(self, alert: Alert) -> list[str]:
         """Fingerprints of the alerts that inhibit one."""
@@ -457,5 +362,5 @@ class AlertBook:
             Verdict(now.at, a.episode, a.name, a.member, g.receiver, tuple(decide(a, g, now)))
             for a in self.ledger.alerts.values()
             if a.name == rule
-            for g in (self.groups[i] for i in self._groups_of.get(a.episode, ()))
+            for g in self._groups.of(a.episode)
         ]
