@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.store import redis_store
+from monitor.store import redis_lease
 from monitor.store.base import (
     BarChunk,
     Checkpoint,
@@ -172,7 +172,7 @@ async def test_consumers_of_former_daemons_are_forgotten(
     await store.commit([decided(1)])
     await store.take_outbox("holds one", 1, 0)
     await store.take_outbox("holds none", 1, 0)
-    monkeypatch.setattr(redis_store, "IDLE_CONSUMER_MS", -1)
+    monkeypatch.setattr(redis_lease, "IDLE_CONSUMER_MS", -1)
     await store.open()
     async with raw(server.url) as client:
         consumers = await client.xinfo_consumers(KEYS.outbox, GROUP)
