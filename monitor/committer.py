@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from monitor import clock
+from monitor.fault_points import fault
 from monitor.pipeline import Result
 from monitor.store.base import (
     Checkpoint,
@@ -95,6 +96,7 @@ class Committer:
             await self._write(group)
             if isinstance(group, list):
                 self._on_done(group, clock.monotonic() - began)
+                fault("commit.told")
                 for receipt in (receipt for result in group for receipt in result.receipts):
                     receipt()
             async with self._changed:
@@ -119,9 +121,13 @@ class Committer:
         while True:
             try:
                 if isinstance(group, Checkpoint):
+                    fault("checkpoint.taken")
                     await self._store.save_checkpoint(group)
+                    fault("checkpoint.written")
                 else:
+                    fault("commit.taken")
                     await self._store.commit([r.commit for r in group])
+                    fault("commit.written")
             except StoreRewound as error:
                 _LOG.error("the store has lost data; writing again what it lacks", error=str(error))
                 await self._write_again()

@@ -27,6 +27,7 @@ from monitor.alerting.committed import Committed, read_back
 from monitor.alerting.policy import Policy
 from monitor.alerting.silences import Silence, Silences
 from monitor.alerting.verdict import Verdict
+from monitor.fault_points import fault
 from monitor.pipeline import Result
 from monitor.store.base import (
     ACKS,
@@ -110,6 +111,7 @@ class Dispatcher:
                 break
         self._event_time = event_time
         self._end_old_health()
+        fault("start.loaded")
         self._news.set()
 
     def _loaded_to(self) -> str:
@@ -195,7 +197,9 @@ class Dispatcher:
         pause = _PAUSES[0]
         while True:
             try:
+                fault("dispatch.decided")
                 await self._store.dispatch(step)
+                fault("dispatch.written")
             except StoreRewound as error:
                 _LOG.error("the store has lost who was told; writing it again", error=str(error))
                 step = await self._again(step)

@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from monitor.fault_points import fault
 from monitor.notify.message import Notification
 from monitor.notify.sender import Delivery, Sender, Verdict
 from monitor.store.base import OutboxEntry
@@ -208,11 +209,14 @@ class Lane:
         return None
 
     async def _attempt(self, notification: Notification) -> Delivery:
+        fault("delivery.due")
         try:
-            return await self.sender.send(notification)
+            delivery = await self.sender.send(notification)
         except Exception as error:  # noqa: BLE001 - a sender must not raise; if one does, its message is tried again
             _log.exception("sender raised", receiver=self.receiver, key=notification.key)
             return Delivery(Verdict.TRANSIENT, f"{type(error).__name__}: {error}")
+        fault("delivery.answered")
+        return delivery
 
     def _note(self, delivery: Delivery) -> None:
         """Count failures; when the receiver is back, whoever waits tries at once, its back-off cut short."""

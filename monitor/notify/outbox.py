@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from monitor import clock
+from monitor.fault_points import fault
 from monitor.notify import values
 from monitor.notify.lane import DeliveryPolicy, Lane, Message, OnFailing, Outcome, Watch
 from monitor.notify.message import Notification
@@ -189,6 +190,8 @@ class Notifier:
     async def _accept(self, entries: Sequence[OutboxEntry]) -> None:
         """Hand each entry to its receiver's lane, in order, except what is delivered already."""
         fresh = [entry for entry in entries if entry.id not in self._mine]
+        if fresh:
+            fault("outbox.read")
         known = await self._outcomes(
             [entry.fields["key"].decode(errors="replace") for entry in fresh if "key" in entry.fields]
         )
@@ -292,7 +295,9 @@ class Notifier:
 
     async def _settle_next(self) -> None:
         entry, key, record, dead = self._unsettled[0]
+        fault("settle.due")
         await self._store.settle_outbox(entry, key, record, dead=dead)
+        fault("settle.written")
         if self._unsettled and self._unsettled[0][0] is entry:
             self._unsettled.popleft()
         self._mine.discard(entry.id)
