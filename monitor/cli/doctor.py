@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from monitor.cli.configuration import config_option, find_config, only_warnings, settings_of
-from monitor.cli.faults import Exit
+from monitor.cli.faults import Exit, Fault
+from monitor.cli.many import ManyValuesCommand
 from monitor.cli.output import JSON, format_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -30,14 +31,35 @@ class Finding:
     advice: str = ""
 
 
-@click.command(short_help="Check what the monitor depends on, and say what to do.")
+@click.command(cls=ManyValuesCommand, short_help="Check what the monitor depends on, and say what to do.")
+@click.option(
+    "--data", "data", multiple=True, type=click.Path(path_type=Path), metavar="FILE...",
+    help="Check data files instead: what is refused of them, by cause, and what is missing.",
+)  # fmt: skip
+@click.option(
+    "--actions", "actions", multiple=True, type=click.Path(path_type=Path), metavar="FILE...",
+    help="With --data: corporate actions that are known.",
+)  # fmt: skip
+@click.option("--bar", metavar="LENGTH", help="With --data: length of the bars; otherwise the smallest step.")
+@click.option("--calendar", default="XNYS", show_default=True, help="With --data: exchange whose sessions count.")
 @config_option
 @format_option
-def doctor(config: Path | None, form: str) -> Exit:
-    """Look at the store, the calendar, the clock, the rules, the feeds' addresses and the receivers.
+def doctor(
+    config: Path | None,
+    form: str,
+    data: Sequence[Path],
+    actions: Sequence[Path],
+    bar: str | None,
+    calendar: str,
+) -> Exit:
+    """Look at the store, the calendar, the clock, the rules, the feeds' addresses, the history and the receivers.
 
-    Nothing is sent to a receiver and no feed is signed in to.
+    Nothing is sent to a receiver and no feed is signed in to. With --data, look at data files: the rows that the truth
+    filter would refuse, by cause, sessions that are missing or short, and jumps that look like splits.
     """
+    if data:
+        return _data(data, actions, bar, calendar, form)
+
     import asyncio
 
     settings = settings_of(find_config(config))
@@ -59,6 +81,18 @@ def doctor(config: Path | None, form: str) -> Exit:
     return Exit.DONE if all(f.well for f in findings) else Exit.NO
 
 
+def _data(data: Sequence[Path], actions: Sequence[Path], bar: str | None, calendar: str, form: str) -> Exit:
+    from monitor.calendar import CalendarError, TradingCalendar
+    from monitor.cli.data_check import check_files
+    from monitor.cli.recorded import read_actions_of, read_market
+
+    try:
+        trading = TradingCalendar(calendar)
+    except CalendarError as error:
+        raise Fault(str(error)) from None
+    return check_files(read_market(data, bar=bar), trading, read_actions_of(actions, adjust=True), form)
+
+
 async def _findings(settings: Settings) -> AsyncIterator[Finding]:
     yield _calendar(settings.calendar)
     async for finding in _store(settings.store):
@@ -70,6 +104,8 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
     if not settings.feeds:
         yield Finding("feeds", well=False, detail="none", advice="name one under `feeds:` in rotation.yaml")
     for finding in _files(settings):
+        yield finding
+    async for finding in _history(settings):
         yield finding
     for finding in _receivers(settings):
         yield finding
@@ -204,6 +240,44 @@ def _files(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding(f"file {path.name}", well=True, detail="readable")
+
+
+async def _history(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether the configured history fits what is stored, and has no jump that looks like a split nobody named."""
+    import datetime as dt
+
+    from monitor.calendar import CalendarError, TradingCalendar
+    from monitor.cli.recorded import read_history
+    from monitor.corporate_actions.book import ActionBook
+    from monitor.corporate_actions.screen import screened
+    from monitor.history.overlap import newest_stored
+    from monitor.store.base import StoreError
+    from monitor.store.factory import open_store
+
+    files = [path for path in settings.history_files if path.exists()]
+    if not files or (settings.store.embedded and _running_monitor(settings.store.data_dir)):
+        return  # a running monitor says so itself, as health conditions
+    try:
+        bars, _ = read_history(files, TradingCalendar(settings.calendar))
+        store = settings.store
+        async with open_store(store.url.get_secret_value(), store.data_dir, time_out=PATIENCE) as opened:
+            book = await ActionBook.open(opened, [e.data for e in settings.corporate_actions], dividends=True)
+            traded = await newest_stored(opened, dt.date.min, dt.date.max)
+    except Fault as error:
+        yield Finding("history", well=False, detail=str(error), advice="see `rotation history import --help`")
+        return
+    except (CalendarError, StoreError):
+        return  # said above, of the calendar or the store
+    if book.error:
+        yield Finding("corporate actions", well=False, detail=book.error, advice="correct that file")
+    _, objections = screened([bars], [traded] if traded.height else [], book.actions)
+    for objection in objections:
+        about = f"history {objection.symbol}"
+        yield Finding(about, well=False, detail=objection.condition, advice=objection.reason)
+    if bars.height and not objections:
+        yield Finding(
+            "history", well=True, detail=f"{bars['symbol'].n_unique()} symbols, at the level of what is stored"
+        )
 
 
 def _receivers(settings: Settings) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from connectors.bar_source import Resolution
+    from monitor.corporate_actions import Action, Mismatch
     from monitor.settings import Settings
     from monitor.store.base import Store
 
@@ -32,32 +33,70 @@ def history() -> None:
 
 @history.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Store nothing: print what would be refused, by cause, and what misfits.")
+@click.option("--replace", is_flag=True, help="Store them even where they are at another level than what is stored.")
 @config_option
-def import_files(files: Sequence[Path], config: Path | None) -> None:
+@format_option
+def import_files(files: Sequence[Path], config: Path | None, form: str, *, dry_run: bool, replace: bool) -> Exit:
     """Read session bars from Parquet or CSV files into the store; a stored row of the same symbol and day is replaced.
 
     Columns: ts (a date), symbol, close; optionally open, high, low, volume. Or external series: ts, series, value; and
     published, where a value came out later than ts: a date is known from its session's close. A file that cannot be
-    read whole changes nothing. With the embedded store, stop the monitor first.
+    read whole changes nothing; neither does one whose prices are adjusted where the stored ones are as traded (or the
+    other way round), unless you say --replace. With the embedded store, stop the monitor first.
     """
     import asyncio
 
     from monitor.calendar import TradingCalendar
-    from monitor.cli.recorded import read_history
+    from monitor.cli.data_check import check_files
+    from monitor.cli.recorded import read_history, read_market
+    from monitor.corporate_actions import suspected_splits
+    from monitor.corporate_actions.book import ActionBook
+    from monitor.corporate_actions.screen import unanswered
+    from monitor.history.overlap import mismatches
     from monitor.history.stored_bars import add_series, add_sessions
 
     settings = settings_of(find_config(config))
-    bars, series = read_history(files, TradingCalendar(settings.calendar))
+    calendar = TradingCalendar(settings.calendar)
+    bars, series = read_history(files, calendar)
 
-    async def add(store: Store) -> tuple[int, int]:
-        return await add_sessions(store, bars), await add_series(store, series)
+    async def look(store: Store) -> tuple[list[Mismatch], list[Action]]:
+        book = await ActionBook.open(store, [entry.data for entry in settings.corporate_actions], dividends=True)
+        return await mismatches(store, bars), book.actions
 
-    days, names = asyncio.run(_with_store(settings, add))
+    async def add(store: Store) -> tuple[list[Mismatch], list[Action], int, int]:
+        misfits, actions = await look(store)
+        if misfits and not replace:
+            return misfits, actions, 0, 0
+        return misfits, actions, await add_sessions(store, bars), await add_series(store, series)
+
+    if dry_run:
+        misfits, actions = asyncio.run(_with_store(settings, look))
+        answer = check_files(read_market(files), calendar, actions, form)
+        _print_misfits(misfits, form)
+        return Exit.NO if misfits else answer
+    misfits, actions, days, names = asyncio.run(_with_store(settings, add))
+    _print_misfits(misfits, form)
+    if misfits and not replace:
+        raise Fault("nothing was stored: import prices as traded, or say --replace if what is stored is wrong", Exit.NO)
+    for split in unanswered(suspected_splits(bars), actions):
+        click.echo(f"warning: {split.text}: {split.advice('a file of `corporate_actions:`')}", err=True)
     if bars.height:
         symbols, first, last = bars["symbol"].n_unique(), bars["ts"].min(), bars["ts"].max()
         click.echo(f"{bars.height} closes of {symbols} symbols in {days} sessions, {first!s} to {last!s}")
     if series.height:
         click.echo(f"{series.height} values of {names} series, {_day(series['ts'][0])} to {_day(series['ts'][-1])}")
+    return Exit.DONE
+
+
+def _print_misfits(misfits: Sequence[Mismatch], form: str) -> None:
+    """A line a symbol whose closes are at another level than those stored."""
+    if form == JSON:
+        for m in misfits:
+            print_json({"symbol": m.symbol, "ts": str(m.date), "imported": m.imported, "stored": m.traded})
+        return
+    for m in misfits:
+        click.echo(m.text, err=True)
 
 
 @history.command()

@@ -146,11 +146,11 @@ def read_recorded(
     played = fine or daily
     closes = _closes([*past, *daily] if fine else past, calendar)
     tempo = intraday(max(f.bar_ns or 0 for f in fine)) if fine else SESSIONS
-    known = _actions(actions, adjust=dividends == "adjust")
+    known = read_actions_of(actions, adjust=dividends == "adjust")
     return Recorded(played, tempo, closes, calendar, _merged([*earlier, *series]), known)
 
 
-def _actions(paths: Sequence[Path], *, adjust: bool) -> list[Action]:
+def read_actions_of(paths: Sequence[Path], *, adjust: bool) -> list[Action]:
     """The corporate actions of files, without dividends where these do not `adjust`."""
     from monitor.corporate_actions import ActionError, Kind, read_actions
 
@@ -177,6 +177,11 @@ def read_history(paths: Sequence[Path], calendar: TradingCalendar) -> tuple[pl.D
     _refuse_repeats(files)
     nothing = pl.DataFrame(schema={**SESSION_BARS, "symbol": pl.String})
     return pl.concat([nothing, *(_session_bars(f, calendar) for f in files)]), _merged(series)
+
+
+def read_market(paths: Sequence[Path], *, label: str = "start", bar: str | None = None) -> list[DataFile]:
+    """The files of market data among some. Raises Fault where one cannot be read."""
+    return [file for path in paths if (file := _read(path, label, bar)).kind != "series"]
 
 
 def _without_series(files: Sequence[DataFile], calendar: TradingCalendar) -> tuple[list[DataFile], list[pl.DataFrame]]:
