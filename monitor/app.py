@@ -20,6 +20,8 @@ from monitor.alerting import configured
 from monitor.alerting.dispatcher import Dispatcher
 from monitor.alerting.keep_firing import keep_firing
 from monitor.calendar import CalendarError, TradingCalendar
+from monitor.charts.png import rasterizer
+from monitor.charts.theme import Theme
 from monitor.compute import ComputeThread
 from monitor.corporate_actions.book import ActionBook
 from monitor.daemon import Daemon, Parts, Schedule
@@ -37,6 +39,8 @@ from monitor.notify.alertmanager import RESEND, AlertmanagerSender
 from monitor.notify.outbox import Notifier
 from monitor.notify.receivers import open_receiver
 from monitor.notify.sender import Sender
+from monitor.pictures.painter import Painter
+from monitor.pictures.subject import LOOKED_BACK
 from monitor.pipeline import Pipeline
 from monitor.positions import Positions
 from monitor.recovery import Recovery, read_history
@@ -129,7 +133,10 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
     metrics = Metrics()
     health = HealthBoard(config.told, on_change=metrics.problem)
     async with contextlib.AsyncExitStack() as stack:
-        senders = {name: _receiver(name, receiver) for name, receiver in config.receivers.items()}
+        pictured = any(receiver.picture for receiver in config.receivers.values())
+        painter = Painter(await stack.enter_async_context(rasterizer()), calendar, on_outcome=metrics.picture)
+        stack.push_async_callback(painter.close)
+        senders = {name: _receiver(name, receiver, painter) for name, receiver in config.receivers.items()}
         owner = owner_name()
         async with asyncio.TaskGroup() as both:  # the store reads its files meanwhile
             opening = both.create_task(_open_store(stack, config))
@@ -155,7 +162,12 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
             on_failing=lambda name, reason: _failing(health, name, reason),
         )
 
-        state = MarketState(calendar, price=PriceSource(config.price), stale_after_ns=config.stale_after)
+        state = MarketState(
+            calendar,
+            price=PriceSource(config.price),
+            stale_after_ns=config.stale_after,
+            clock_ns=LOOKED_BACK if pictured else 0,
+        )
         state.needs(engine.requirements)
         truth = TruthFilter(
             TruthSettings(
@@ -206,6 +218,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         await positions.open(store)
         compute = ComputeThread(pipeline)
         stack.callback(compute.close)
+        painter.look_at(compute)
         parts = Parts(
             compute=compute,
             store=store,
@@ -247,7 +260,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         gc.enable()
         filling = Filling(config, calendar, store, health, daemon.instruments, daemon.take_history)
         forgetful = {name: sender for name, sender in senders.items() if isinstance(sender, AlertmanagerSender)}
-        beside = (positions.run(), filling.run(), keep_firing(dispatcher, forgetful, RESEND))
+        warming = [painter.warm_up()] if pictured else []
+        beside = (*warming, positions.run(), filling.run(), keep_firing(dispatcher, forgetful, RESEND))
         await _serve(daemon, notifier, feeds, web, recovered.records, stop, keeping, beside, reread=bool(leader))
         with contextlib.suppress(StoreError):  # what is not kept is read again, which harms nothing
             await positions.keep()
@@ -401,10 +415,11 @@ async def _open_store(stack: contextlib.AsyncExitStack, config: settings.Setting
             await asyncio.sleep(1)
 
 
-def _receiver(name: str, config: settings.ReceiverSettings) -> Sender:
+def _receiver(name: str, config: settings.ReceiverSettings, painter: Painter) -> Sender:
     urls = [url.get_secret_value() for url in config.urls]
     try:
-        return open_receiver(urls, deadline=config.deadline / _SECOND, zone=_ZONE)
+        pictures = painter.on(Theme(config.picture)) if config.picture else None
+        return open_receiver(urls, deadline=config.deadline / _SECOND, zone=_ZONE, pictures=pictures)
     except ValueError as error:
         raise StartError(f"receiver `{name}`: {error}") from error
 

@@ -139,6 +139,15 @@ class Metrics:
             ["receiver", "outcome"],
             registry=r,
         )
+        self.pictures = Counter(
+            "rotation_pictures",
+            "Pictures of messages: drawn, late, busy, failed, nothing (to draw), refused (by the service).",
+            ["outcome"],
+            registry=r,
+        )
+        self.picture_seconds = Histogram(
+            "rotation_picture_seconds", "From asking for a picture until it is drawn.", buckets=_SECONDS, registry=r
+        )
         self.outbox_depth = Gauge(
             "rotation_outbox_depth", "Notifications in the outbox (waiting) and given up (dead).", ["state"], registry=r
         )
@@ -209,6 +218,12 @@ class Metrics:
     def notification(self, receiver: str, outcome: str) -> None:
         """Count an attempt or an end; fits the notifier's `on_outcome`."""
         self.notifications.labels(receiver, outcome).inc()
+
+    def picture(self, outcome: str, seconds: float) -> None:
+        """Count a picture that was asked for; fits the painter's `on_outcome`."""
+        self.pictures.labels(outcome).inc()
+        if outcome == "drawn":
+            self.picture_seconds.observe(seconds)
 
     def template_error(self, alert: str, _error: str) -> None:
         """Count an annotation that could not be rendered; fits compose's `on_error`."""

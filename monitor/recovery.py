@@ -151,7 +151,7 @@ async def _minutes(
 ) -> Iterator[pl.DataFrame]:
     """The minute bars that clock windows look back to, oldest first; read as they are asked for."""
     volumes = by_minute(requirements)
-    if not (frames and (requirements.clock_ns or volumes)):
+    if not (frames and (requirements.clock_ns or volumes or state.keeps_minutes)):
         return iter(())
     names = await store.bar_chunks("1m")
     calendar, until = state.calendar, frames["state"]["minute_end"][0]

@@ -33,17 +33,22 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class RotationMap:
-    """What a map shows. `subtitle`: against what, over which window, as of when."""
+    """What a map shows. `subtitle`: against what, over which window, as of when.
+
+    `focus`: the member it is about; the others then stand back. Empty: all are the same.
+    """
 
     title: str
     trails: Sequence[Trail]
     subtitle: str = ""
     note: str = ""
+    focus: str = ""
 
 
 _LEFT, _RIGHT, _BOTTOM = 66.0, 20.0, 62.0
 _DOT: Final = 5.0
 _HEIGHT: Final = 14.0
+_FAINT: Final = 0.5
 _CORNERS: Final = (
     ("improving", 0, 0, "start"),
     ("leading", 1, 0, "end"),
@@ -81,14 +86,16 @@ def rotation_map(chart: RotationMap, size: Size = Size(720, 640), theme: Theme =
     parts = [*_heading(chart, size), *_ground(frame)]
     tails: list[tuple[float, float]] = []
     for trail in known:
-        drawn, points = _tail(frame, trail)
+        drawn, points = _tail(frame, trail, _weight(chart, trail))
         parts += drawn
         tails += points
     heads = [(frame.x(float(t.ratio[-1])), frame.y(float(t.momentum[-1]))) for t in known]
     for trail, (x, y) in zip(known, heads, strict=True):
         role = quadrant(float(trail.ratio[-1]), float(trail.momentum[-1]))
-        parts.append(f'<circle class="rc-dot rc-fill-{role}" cx="{num(x)}" cy="{num(y)}" r="{num(_DOT)}"/>')
-    parts += _names(frame, known, heads, tails)
+        radius = num(_DOT * 1.4 if trail.name == chart.focus else _DOT)
+        faint = _opacity(_weight(chart, trail))
+        parts.append(f'<circle class="rc-dot rc-fill-{role}" cx="{num(x)}" cy="{num(y)}" r="{radius}"{faint}/>')
+    parts += _names(frame, known, heads, tails, [_weight(chart, trail) for trail in known])
     unknown = [t.name for t in chart.trails if t not in known]
     missing = f"Unknown: {', '.join(unknown)}" if unknown else ""
     note = ". ".join(text for text in (missing, chart.note) if text)
@@ -157,7 +164,11 @@ def _ground(frame: _Frame) -> list[str]:
     return parts
 
 
-def _tail(frame: _Frame, trail: Trail) -> tuple[list[str], list[tuple[float, float]]]:
+def _opacity(weight: float) -> str:
+    return "" if weight == 1.0 else f' fill-opacity="{weight:g}"'
+
+
+def _tail(frame: _Frame, trail: Trail, weight: float) -> tuple[list[str], list[tuple[float, float]]]:
     """The way to the newest sample: faint where it is old, with a dot at each sample."""
     role = quadrant(float(trail.ratio[-1]), float(trail.momentum[-1]))
     points = [
@@ -169,7 +180,7 @@ def _tail(frame: _Frame, trail: Trail) -> tuple[list[str], list[tuple[float, flo
         if start is None or end is None:
             continue
         age = (i + 1) / (len(points) - 1)
-        opacity = f"{0.2 + 0.7 * age:.2f}"
+        opacity = f"{weight * (0.2 + 0.7 * age):.2f}"
         (x, y), (to_x, to_y) = (map(num, start), map(num, end))
         parts.append(
             f'<path class="rc-line-{role}" stroke-opacity="{opacity}" d="M{x},{y}L{to_x},{to_y}"/>'
@@ -178,14 +189,23 @@ def _tail(frame: _Frame, trail: Trail) -> tuple[list[str], list[tuple[float, flo
     return parts, [p for p in points if p is not None]
 
 
+def _weight(chart: RotationMap, trail: Trail) -> float:
+    """Opacity of a member: faint where another one is what the map is about."""
+    return _FAINT if chart.focus and trail.name != chart.focus else 1.0
+
+
 def _names(
-    frame: _Frame, trails: Sequence[Trail], heads: Sequence[tuple[float, float]], tails: Sequence[tuple[float, float]]
+    frame: _Frame,
+    trails: Sequence[Trail],
+    heads: Sequence[tuple[float, float]],
+    tails: Sequence[tuple[float, float]],
+    weights: Sequence[float],
 ) -> list[str]:
     """Every name near its dot: where it covers no other name, then no dot, then as little of the tails as may be."""
     dots = [Place(x - _DOT, y - _DOT, x + _DOT, y + _DOT) for x, y in heads]
     names: list[Place] = []
     parts = []
-    for trail, (x, y) in zip(trails, heads, strict=True):
+    for trail, (x, y), weight in zip(trails, heads, weights, strict=True):
         name = shortened(trail.name, 110)
         width = width_of(name)
         best = min(
@@ -203,7 +223,8 @@ def _names(
         middle = ((best.left + best.right) / 2, (best.top + best.bottom) / 2)
         if math.hypot(middle[0] - x, middle[1] - y) > width / 2 + 2.2 * _HEIGHT:
             parts.append(rule(x, y, min(max(x, best.left), best.right), min(max(y, best.top), best.bottom), "rc-axis"))
-        parts.append(label(middle[0], best.bottom - 3, name, f"rc-strong rc-halo rc-fill-{role}", "middle"))
+        written = label(middle[0], best.bottom - 3, name, f"rc-strong rc-halo rc-fill-{role}", "middle")
+        parts.append(written.replace("<text", f"<text{_opacity(weight)}", 1))
     return parts
 
 

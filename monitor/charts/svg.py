@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
@@ -84,4 +85,17 @@ def document(parts: list[str], size: Size, theme: Theme, title: str, description
         f' width="{size.width}" height="{size.height}">'
         f"<title>{text_of(title)}</title><desc>{text_of(description)}</desc>{style(theme)}{ground}"
         f"{''.join(parts)}</svg>"
+    )
+
+
+def stacked(pictures: Sequence[str], sizes: Sequence[Size], scale: float = 1.0) -> str:
+    """Pictures of :func:`document` below each other, as one; `scale`: CSS pixels of it for one of theirs."""
+    width, height = max(size.width for size in sizes), sum(size.height for size in sizes)
+    parts, y = [], 0
+    for picture, size in zip(pictures, sizes, strict=True):
+        parts.append(picture.replace("<svg ", f'<svg y="{y}" ', 1))
+        y += size.height
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{num(width * scale)}"'
+        f' height="{num(height * scale)}">{"".join(parts)}</svg>'
     )

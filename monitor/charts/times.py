@@ -97,6 +97,10 @@ class TimeAxis:
         when = self._local(ns)
         return f"{when.day} {when:%b %Y, %H:%M}"
 
+    def time_text(self, ns: int) -> str:
+        """A moment of a day that is known: ``10:07``."""
+        return f"{self._local(ns):%H:%M}"
+
     def date_text(self, ns: int) -> str:
         """The date of the session that a moment is in: ``2026-01-23``."""
         return self._date(ns).isoformat()

@@ -14,20 +14,24 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from difflib import get_close_matches
+from html import escape
 from typing import Final
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from apprise import Apprise, AppriseAsset, LogCapture, NotifyBase, NotifyFormat, NotifyType
+from apprise.attachment.memory import AttachMemory
 from apprise.common import PersistentStoreMode
 from apprise.manager_plugins import NotificationManager
 from apprise.plugins.custom_json import NotifyJSON
+from apprise.plugins.slack import NotifySlack, SlackMode
 from apprise.result import AppriseResult, AppriseResultStatus
 
 from monitor.notify import values
 from monitor.notify.message import Kind, Notification
 from monitor.notify.render import payload, render
-from monitor.notify.sender import Delivery, FanOut, Verdict
+from monitor.notify.sender import Delivery, FanOut, Picture, Pictures, Verdict
+from monitor.notify.templates import clipped
 
 with warnings.catch_warnings():
     # It tries a module that Python 3.11 and 3.12 deprecate and 3.13 lacks, which is no concern of ours.
@@ -38,6 +42,10 @@ _THREADS: Final = 4
 """Messages under way to one address. A burst of alerts reaches a mail server in parallel, and no service is flooded."""
 _UNCLEAR: Final = 1_000
 _DETAIL_LIMIT: Final = 500
+_CAPTION: Final = 300
+"""Characters of the words that stand with a picture which is a message of its own."""
+_SHOWN_WIDTH: Final = 900
+"""CSS pixels of a picture in a mail; it has more of its own, for sharp screens."""
 _SHORTEST_SECRET: Final = 4
 _HTTP_ERROR: Final = re.compile(r"error=(\d{3})\b")
 _SMTP_ERROR: Final = re.compile(r"Socket Exception: .*?\((\d{3}), b|was refused: (\d{3}) ")
@@ -70,6 +78,18 @@ def validate(url: str) -> str | None:
     )
 
 
+def takes_pictures(url: str) -> bool:
+    """Whether the service of an address takes pictures; Slack's incoming webhooks do not, its bots do."""
+    service = Apprise.instantiate(url, asset=_asset())
+    return service is not None and _takes_pictures(service)
+
+
+def _takes_pictures(service: NotifyBase) -> bool:
+    return bool(service.attachment_support) and not (
+        isinstance(service, NotifySlack) and service.mode is not SlackMode.BOT
+    )
+
+
 def verdict(result: AppriseResult | None, said: Iterable[str]) -> Verdict:
     """Whether an attempt worked, and if not, whether trying again may help.
 
@@ -95,9 +115,15 @@ class AppriseSender:
     Raises ValueError with :func:`validate`'s text for a URL that cannot be used.
     """
 
-    def __init__(self, urls: Sequence[str], deadline: float = 30.0, zone: ZoneInfo = values.NEW_YORK) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        deadline: float = 30.0,
+        zone: ZoneInfo = values.NEW_YORK,
+        pictures: Pictures | None = None,
+    ) -> None:
         self._pool = ThreadPoolExecutor(_THREADS * max(1, len(urls)), thread_name_prefix="notify")
-        self._targets = FanOut([_Address(url, self._pool, deadline, zone) for url in urls])
+        self._targets = FanOut([_Address(url, self._pool, deadline, zone, pictures) for url in urls])
 
     @property
     def target(self) -> str:
@@ -117,9 +143,14 @@ class _Address:
     """One URL.
 
     An attempt that outlived its deadline goes on in its thread; a retry waits for it, and does not send a second time.
+
+    Mails and webhooks have their picture in them. Other services get it after the message, which so neither waits for
+    it nor fails, and then comes twice, because of it.
     """
 
-    def __init__(self, url: str, pool: ThreadPoolExecutor, deadline: float, zone: ZoneInfo) -> None:
+    def __init__(
+        self, url: str, pool: ThreadPoolExecutor, deadline: float, zone: ZoneInfo, pictures: Pictures | None
+    ) -> None:
         error = validate(url)
         service = Apprise.instantiate(url, asset=_asset())
         if error is not None or service is None:
@@ -131,27 +162,83 @@ class _Address:
         self._zone = zone
         self._secrets = _secrets(url, service)
         self._late: OrderedDict[str, Future[Delivery]] = OrderedDict()
+        self._pictures = pictures if _takes_pictures(service) else None
+        self._within = isinstance(service, NotifyJSON | NotifyEmail)
+        self._unpictured: set[str] = set()
+        """Keys of messages that were refused with their picture: they are tried without it."""
+        self._following: set[asyncio.Task[None]] = set()
         self.target = _public(url, service, self._secrets)
 
     async def send(self, notification: Notification) -> Delivery:
         attempt = self._late.pop(notification.key, None)
         if attempt is None or attempt.cancelled():
+            picture = await self._picture(notification) if self._within else None
             try:
-                attempt = self._pool.submit(self._attempt, notification)
+                attempt = self._pool.submit(self._attempt, notification, picture)
             except RuntimeError as error:  # the pool is closed: the daemon is stopping
                 return Delivery(Verdict.TRANSIENT, f"{self.target}: {error}")
         done, _ = await asyncio.wait([asyncio.wrap_future(attempt)], timeout=self._deadline)
         if done:
-            return done.pop().result()
+            delivery = done.pop().result()
+            self._mind_picture(notification, delivery)
+            return delivery
         self._late[notification.key] = attempt
         while len(self._late) > _UNCLEAR:
             self._late.popitem(last=False)
         return Delivery(Verdict.TRANSIENT, f"{self.target}: no answer within {self._deadline:g} s")
 
     async def close(self) -> None:
-        """The pool is the receiver's."""
+        """The pool is the receiver's; a picture that is still to follow its message does not come."""
+        for task in tuple(self._following):
+            task.cancel()
 
-    def _attempt(self, notification: Notification) -> Delivery:
+    async def _picture(self, notification: Notification) -> Picture | None:
+        if self._pictures is None or notification.key in self._unpictured:
+            return None
+        return await self._pictures.of(notification)
+
+    def _mind_picture(self, notification: Notification, delivery: Delivery) -> None:
+        """After an attempt: the picture follows a message that arrived, and is left out of one that was refused."""
+        if self._pictures is None:
+            return
+        if delivery.delivered:
+            self._unpictured.discard(notification.key)
+            if not self._within:
+                task = asyncio.create_task(self._follow(notification, self._pictures), name="notify picture")
+                self._following.add(task)
+                task.add_done_callback(self._following.discard)
+        elif delivery.verdict is Verdict.FATAL and self._within:
+            self._unpictured.add(notification.key)
+
+    async def _follow(self, notification: Notification, pictures: Pictures) -> None:
+        picture = await pictures.of(notification)
+        if picture is None:
+            return
+        try:
+            sent = await asyncio.wrap_future(self._pool.submit(self._send_picture, notification, picture))
+        except RuntimeError as error:  # the pool is closed: the daemon is stopping
+            sent = Delivery(Verdict.TRANSIENT, str(error))
+        if not sent.delivered:
+            pictures.refused(notification, sent.detail)
+
+    def _send_picture(self, notification: Notification, picture: Picture) -> Delivery:
+        """In a thread of the receiver, as :meth:`_attempt`. The picture's message is what it says in words."""
+        try:
+            apprise = Apprise(asset=_asset())
+            apprise.add(self._service)
+            result = apprise.notify(
+                body=clipped(picture.words, _CAPTION),
+                notify_type=_type(notification),
+                body_format=NotifyFormat.TEXT,
+                attach=_attachment(picture),
+                log_level=logging.DEBUG,
+            )
+            said = [entry.message for entry in result.logs() if _telling(entry.level, entry.message)]
+        except Exception as error:  # noqa: BLE001 - plugins are third-party code that may raise anything
+            return Delivery(Verdict.TRANSIENT, self._detail([f"{type(error).__name__}: {error}"]))
+        return Delivery(verdict(result, said), self._detail(said))
+
+    def _attempt(self, notification: Notification, picture: Picture | None) -> Delivery:
         """In a thread of the receiver. Never raises: an error of a plugin is an outcome."""
         try:
             service = self._prepared(notification)
@@ -159,12 +246,12 @@ class _Address:
             html = service.resolve_format(NotifyFormat.HTML) is NotifyFormat.HTML and isinstance(service, NotifyEmail)
             apprise = Apprise(asset=_asset())
             apprise.add(service)
+            body = message.html if html else message.text
             result = apprise.notify(
-                body=message.html if html else message.text,
+                body=_with_picture(body, picture) if html and picture else body,
                 title=message.title,
-                notify_type=NotifyType.SUCCESS
-                if notification.kind is Kind.RESOLVED
-                else _TYPES.get(notification.severity, NotifyType.WARNING),
+                notify_type=_type(notification),
+                attach=_attachment(picture) if picture else None,
                 body_format=NotifyFormat.HTML if html else NotifyFormat.TEXT,
                 log_level=logging.DEBUG,
             )
@@ -191,6 +278,7 @@ class _Address:
                 "X-Rotation-State": str(notification.kind),
                 **service.headers,
             }
+            service.inline = True
         return service or self._service
 
     def _detail(self, said: Iterable[str]) -> str:
@@ -209,6 +297,24 @@ def _asset() -> AppriseAsset:
         app_desc="Rotation Monitor",
         app_url="",
     )
+
+
+def _type(notification: Notification) -> NotifyType:
+    if notification.kind is Kind.RESOLVED:
+        return NotifyType.SUCCESS
+    return _TYPES.get(notification.severity, NotifyType.WARNING)
+
+
+def _attachment(picture: Picture) -> AttachMemory:
+    """From memory: no file is left anywhere. Services that only take files get none, which they say."""
+    return AttachMemory(content=picture.png, name=picture.name, mimetype="image/png")  # type: ignore[no-untyped-call]
+
+
+def _with_picture(html: str, picture: Picture) -> str:
+    """The picture below the first paragraph, with its words for those who do not see it."""
+    first, end, rest = html.partition("</p>")
+    shown = f'<p><img src="cid:{escape(picture.name)}" alt="{escape(picture.words)}" width="{_SHOWN_WIDTH}"'
+    return f'{first}{end}\n{shown} style="max-width:100%;height:auto"/></p>{rest}'
 
 
 def _telling(level: str, message: str) -> bool:

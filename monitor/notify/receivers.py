@@ -10,7 +10,7 @@ from monitor.notify import alertmanager, apprise_sender, console, values
 from monitor.notify.alertmanager import AlertmanagerSender, is_alertmanager
 from monitor.notify.apprise_sender import AppriseSender
 from monitor.notify.console import ConsoleSender
-from monitor.notify.sender import FanOut, Sender
+from monitor.notify.sender import FanOut, Pictures, Sender
 
 
 def validate(url: str) -> str | None:
@@ -20,14 +20,22 @@ def validate(url: str) -> str | None:
     return console.validate(url) if _is_console(url) else apprise_sender.validate(url)
 
 
+def takes_pictures(url: str) -> bool:
+    """Whether messages to this address can have a picture."""
+    return not (is_alertmanager(url) or _is_console(url)) and apprise_sender.takes_pictures(url)
+
+
 def open_receiver(
     urls: Sequence[str],
     *,
     deadline: float = 30.0,
     stream: TextIO | None = None,
     zone: ZoneInfo = values.NEW_YORK,
+    pictures: Pictures | None = None,
 ) -> Sender:
     """The sender of one receiver; `stream` is where ``console://`` prints (standard output unless given).
+
+    `pictures`: where those of its messages come from; None: it gets none.
 
     Raises ValueError, with :func:`validate`'s text, for a URL that cannot be used.
     """
@@ -40,7 +48,7 @@ def open_receiver(
     others = [url for url in urls if not _is_console(url)]
     senders: list[Sender] = [ConsoleSender(stream, zone)] if len(others) < len(urls) else []
     if others:
-        senders.append(AppriseSender(others, deadline, zone))
+        senders.append(AppriseSender(others, deadline, zone, pictures))
     return senders[0] if len(senders) == 1 else FanOut(senders)
 
 

@@ -37,6 +37,25 @@ class Delivery:
         return self.verdict is Verdict.DELIVERED
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is sent along with a message: a PNG, its file's name, and what it shows in words."""
+
+    png: bytes
+    name: str
+    words: str
+
+
+class Pictures(Protocol):
+    """Where the pictures of messages come from."""
+
+    async def of(self, notification: Notification) -> Picture | None:
+        """The picture of a message, in time for it; None where there is none. Never raises."""
+
+    def refused(self, notification: Notification, reason: str) -> None:
+        """A service has the message, and did not take its picture."""
+
+
 class Sender(Protocol):
     """Carries messages to one receiver."""
 

@@ -124,7 +124,7 @@ def _section(record: RuleRecord, watched: Watched, axis: TimeAxis, calendar: Tra
     drawn.sort(key=lambda g: -len(of_member.get(g.name, ())))
     listed = record.episodes[-_MOST_ROWS:]
     kinds = {g.name: g for g in gauges}
-    units = {name: unit_of(watched, g) for name, g in kinds.items()}
+    units = {name: unit_of(g, watched.values(g)) for name, g in kinds.items()}
     facts = f"{len(record.episodes)} episodes" if len(record.episodes) != 1 else "1 episode"
     return _Section(
         name=name,

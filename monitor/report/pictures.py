@@ -28,9 +28,9 @@ _WORDS: Final = {
 def of_gauge(watched: Watched, gauge: Gauge, axis: TimeAxis, episodes: Sequence[Episode]) -> LineChart:
     """What an instance watched, its thresholds, and its episodes shaded."""
     values = watched.values(gauge)
-    unit = unit_of(watched, gauge)
+    unit = unit_of(gauge, values)
     levels = [
-        _level(watched.level(gauge, limit), limit, verb, unit, clears=verb == "clears")
+        level_of(watched.level(gauge, limit), limit, verb, unit, clears=verb == "clears")
         for verb, limit in (("fires", gauge.fires), ("clears", gauge.clears))
         if limit is not None
     ]
@@ -47,13 +47,13 @@ def of_gauge(watched: Watched, gauge: Gauge, axis: TimeAxis, episodes: Sequence[
     )
 
 
-def unit_of(watched: Watched, gauge: Gauge) -> Unit:
+def unit_of(gauge: Gauge, values: Floats) -> Unit:
     """The unit of a gauge's values: for ratios the one that the rule is written in, bp where it has both."""
     if gauge.kind == "ratio":
         text = f"{gauge.rule.when.text} {gauge.rule.until.text if gauge.rule.until else ''}"
         if "bp" in text or "%" in text:
             return Unit.PERCENT if "%" in text and "bp" not in text else Unit.BP
-    return unit_for(gauge.kind, watched.values(gauge))
+    return unit_for(gauge.kind, values)
 
 
 def of_expression(
@@ -93,7 +93,7 @@ def of_condition(
         unit=unit,
         axis=axis,
         lines=[Line(name, values)],
-        levels=[_level(level, limit, "holds", unit, clears=False)],
+        levels=[level_of(level, limit, "holds", unit, clears=False)],
         bands=_bands(times, holds),
         band_text="holds",
         moments=[Moment(int(times[begins[-1]]), float(values[begins[-1]]), axis.moment_text(int(times[begins[-1]])))]
@@ -116,7 +116,7 @@ def _runs(holds: Floats) -> tuple[list[int], list[int]]:
     return begins.tolist(), ends
 
 
-def _level(values: Floats, limit: Limit, verb: str, unit: Unit, *, clears: bool) -> Level:
+def level_of(values: Floats, limit: Limit, verb: str, unit: Unit, *, clears: bool) -> Level:
     """A threshold; one that moves is drawn as it moved."""
     word = _WORDS[limit.op]
     if limit.literal is not None:

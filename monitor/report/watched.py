@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,9 @@ from rules.view import Floats
 
 _MEMORY: Final = 64 * 1024 * 1024
 """Bytes that the values at single evaluations may take."""
+
+SlotsOf = Callable[[Sequence[tuple[Expr, Asset | None]]], npt.NDArray[np.int64]]
+"""Where expressions, with `it` bound, stand in a plan, (n,): equal where they mean the same."""
 
 _FLIPPED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _NEGATED: Final = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
@@ -100,7 +103,7 @@ class Watched:
     def __init__(self, engine: Engine, calendar: TradingCalendar) -> None:
         self._calendar = calendar
         self.gauges = {
-            (row.rule.name, row.member_name): _gauge(engine, row.rule, row.member, row.member_name)
+            (row.rule.name, row.member_name): gauge_of(engine.slots, row.rule, row.member, row.member_name)
             for row in engine.instances.rows
         }
         parts = [(e, g.member) for g in self.gauges.values() for e in _parts(g)]
@@ -187,10 +190,11 @@ def _parts(gauge: Gauge) -> Iterator[Expr]:
             yield limit.level
 
 
-def _gauge(engine: Engine, rule: AlertRule, member: Asset | None, name: str) -> Gauge:
+def gauge_of(slots: SlotsOf, rule: AlertRule, member: Asset | None, name: str) -> Gauge:
+    """What an instance of a rule is about; `slots` tells which expressions are the same."""
     expr, text = _about(rule)
-    fires = _limit(engine, rule.when, expr, member)
-    clears = _limit(engine, rule.until, expr, member) if rule.until else None
+    fires = _limit(slots, rule.when, expr, member)
+    clears = _limit(slots, rule.until, expr, member) if rule.until else None
     return Gauge(rule, member, name, expr, text, fires, clears)
 
 
@@ -204,12 +208,12 @@ def _about(rule: AlertRule) -> tuple[Expr, str]:
     return found[0], written_in(rule.when, found[0])
 
 
-def _limit(engine: Engine, formula: Formula, expr: Expr, member: Asset | None) -> Limit | None:
+def _limit(slots_of: SlotsOf, formula: Formula, expr: Expr, member: Asset | None) -> Limit | None:
     """The first comparison, in a condition, of the expression with something else."""
     found = [c for c in comparisons(formula.expr) if c[0].type is expr.type]
     if not found:
         return None
-    slots: npt.NDArray[np.int64] = engine.slots([(expr, member), *((watched, member) for watched, _, _ in found)])
+    slots = slots_of([(expr, member), *((watched, member) for watched, _, _ in found)])
     same = (c for slot, c in zip(slots[1:], found, strict=True) if slot == slots[0])
     return next((Limit(op, level, written_in(formula, level)) for _, op, level in same), None)
 

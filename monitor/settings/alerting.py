@@ -76,6 +76,16 @@ def _digest(value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
     return {"every": value} if isinstance(value, str | int) and not isinstance(value, bool) else value
 
 
+def _picture(value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+    match value:
+        case True | "true":
+            return "light"
+        case False | "false":
+            return None
+        case _:
+            return value
+
+
 class EscalationSettings(Model):
     """Who is told where nobody has acknowledged an alert for a while."""
 
@@ -106,6 +116,9 @@ class ReceiverSettings(Model):
         default=None, description="gather news in one message: 15m, or {at: close}"
     )
     digest_except: Matchers = Field(default=(), description="what is told at once all the same: [severity=critical]")
+    picture: Annotated[Literal["light", "dark"] | None, BeforeValidator(_picture)] = Field(
+        default=None, description="send a picture of the evidence: true, or dark for one on dark ground"
+    )
     tell_acks: bool = Field(default=True, description="say who has acknowledged what it was told; never in a digest")
 
     @field_validator("urls")

@@ -41,9 +41,6 @@ _BELOW: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
     ("web", "tokens"): web.TokenSettings,
 }
 
-LATER: Final[Mapping[str, frozenset[str]]] = {"receivers": frozenset({"picture", "digest"})}
-"""Keys that the format has and this version does not act on, by section: refused rather than ignored."""
-
 _WHAT: Final[Mapping[str, str]] = {
     "string_type": "must be text",
     "list_type": "must be a list, such as [a, b]",
@@ -235,8 +232,6 @@ def _name(path: Sequence[Key]) -> str:
 
 def _unknown_key(path: tuple[Key, ...], raw: Any) -> Problem:  # noqa: ANN401
     key, above = str(path[-1]), path[:-1]
-    if key in LATER.get(str(above[0]) if above else "", frozenset()):
-        return Problem(path, f"`{key}` is not in this version: remove it", on_key=True)
     section = sections(above, raw)
     known = list(keys_of(section)) if section else []
     found = suggest(key, known)

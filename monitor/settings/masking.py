@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from monitor.settings.explain import LATER, keys_of, sections
+from monitor.settings.explain import keys_of, sections
 from monitor.settings.problem import Key
 from monitor.settings.tree import plain_tree
 from rules.diagnostics import Diagnostic
@@ -17,7 +17,7 @@ from rules.document import Document, ListNode, MappingNode, Node, ScalarNode
 
 _FREE: Final = frozenset({"feeds", "receivers"})
 """Sections whose keys are names of the user's choice."""
-_OPEN: Final = frozenset({"type"}).union(*LATER.values())
+_OPEN: Final = frozenset({"type", "picture"})
 """Keys that are no secrets wherever they stand."""
 _CONTENT: Final = re.compile(r"\w")
 _REFERENCE: Final = re.compile(r"\$\{[^}]*\}")

@@ -42,6 +42,9 @@ SECOND: Final = 1_000_000_000
 FINE_SPAN: Final = 10 * MINUTE
 """Clock windows shorter than this are measured on an axis of seconds."""
 
+_ALWAYS: Final = 2
+"""Minutes that are kept where nobody looks back at any."""
+
 
 class MarketData(Protocol):
     """A clean batch: frames with the schemas of :mod:`connectors.batch`."""
@@ -112,7 +115,7 @@ class MarketState:
         self.minute_end = 0
         self._keep_sessions = sessions
         self._keep_since: dt.date | None = None
-        self._keep_minutes = -(-clock_ns // MINUTE) + 2
+        self._keep_minutes = -(-clock_ns // MINUTE) + _ALWAYS
         self._volume_minutes = 0
         self._profile_sessions = 0
         self._selections: dict[tuple[tuple[str, ...], tuple[str, ...]], Selection] = {}
@@ -125,7 +128,7 @@ class MarketState:
         self._keep_sessions = max(self._keep_sessions, requirements.sessions + volume_sessions)
         if requirements.since is not None:
             self._keep_since = min(requirements.since, self._keep_since or requirements.since)
-        self._keep_minutes = max(self._keep_minutes, -(-requirements.clock_ns // MINUTE) + 2)
+        self._keep_minutes = max(self._keep_minutes, -(-requirements.clock_ns // MINUTE) + _ALWAYS)
         if 0 < requirements.shortest_clock_ns < FINE_SPAN and self.seconds is None:
             self.seconds = PriceRing(SECOND, self.columns.width)
         codes = self.codes(requirements.instruments)
@@ -337,6 +340,11 @@ class MarketState:
     def oldest_minute_end(self) -> int:
         """The end of the oldest grid minute that is kept."""
         return self.calendar.minute_end(max(0, self.calendar.minute_at(self.minute_end) - self._keep_minutes))
+
+    @property
+    def keeps_minutes(self) -> bool:
+        """Whether anybody looks back at minutes."""
+        return self._keep_minutes > _ALWAYS
 
     def oldest_needed_minute(self) -> int:
         """No minute bar that ended before this is ever looked at again; 0 before the first event."""
