@@ -7,6 +7,8 @@ from collections import Counter, deque
 from dataclasses import replace
 from itertools import groupby
 
+import polars as pl
+
 from connectors.batch import Batch
 
 
@@ -25,6 +27,8 @@ class Backlog:
     def __init__(self, max_bytes: int) -> None:
         self.conflated: Counter[str] = Counter()
         """Quotes that gave way to a newer one of the same instrument, by feed, since the start."""
+        self.conflated_of: dict[str, Counter[str]] = {}
+        """The same by feed and instrument."""
         self._max_bytes = max_bytes
         self._conflate_above = max_bytes // 2
         self._batches: deque[tuple[Batch, int]] = deque()
@@ -90,6 +94,9 @@ class Backlog:
                 continue
             quotes = batch.quotes.unique("symbol", keep="last", maintain_order=True)
             self.conflated[batch.feed] += batch.quotes.height - quotes.height
+            own = self.conflated_of.setdefault(batch.feed, Counter())
+            for symbol, count in batch.quotes["symbol"].value_counts().filter(pl.col("count") > 1).iter_rows():
+                own[symbol] += count - 1
             self._append(replace(batch, quotes=quotes))
         # What is left cannot be conflated further: again only when half as much has come, or every batch would pay.
         self._conflate_above = max(self._max_bytes // 2, self._bytes + self._bytes // 2)

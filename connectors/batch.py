@@ -108,13 +108,15 @@ class NoticeKind(StrEnum):
 class Notice:
     """A control message of a feed.
 
-    ``code`` is the vendor's error code, where it is an error; ``missing`` how many messages a gap has.
+    ``code`` is the vendor's error code, where it is an error; ``missing`` how many messages a gap has, ``symbol`` of
+    which instrument, where the vendor numbers them so.
     """
 
     kind: NoticeKind
     text: str = ""
     code: int | str | None = None
     missing: int = 0
+    symbol: str = ""
 
 
 def empty(schema: pl.Schema) -> pl.DataFrame:

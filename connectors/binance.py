@@ -197,8 +197,8 @@ class BinanceFeed:
             else:
                 rejected["unknown message" if symbol else "missing field"] += 1
         notices += [
-            Notice(NoticeKind.GAP, f"{known.get(symbol, symbol)}: {count} trades are missing", missing=count)
-            for symbol, count in self._trades.taken().items()
+            Notice(NoticeKind.GAP, f"{symbol}: {count} trades are missing", missing=count, symbol=symbol)
+            for symbol, count in ((known.get(s, s), n) for s, n in self._trades.taken().items())
         ]
         quotes.times = quotes.symbols  # as many
         return Batch(

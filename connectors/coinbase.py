@@ -220,7 +220,7 @@ class CoinbaseFeed:
         lost = self._trades.taken()
         if lost and not any(notice.kind is NoticeKind.GAP for notice in notices):  # counted once, as messages
             notices += [
-                Notice(NoticeKind.GAP, f"{symbol}: {count} trades are missing", PAST, missing=count)
+                Notice(NoticeKind.GAP, f"{symbol}: {count} trades are missing", PAST, missing=count, symbol=symbol)
                 for symbol, count in lost.items()
             ]
         return Batch(

@@ -180,7 +180,7 @@ class KrakenFeed:
             else:
                 _heed(message, notices, rejected)
         notices += [
-            Notice(NoticeKind.GAP, f"{symbol}: {count} trades are missing", missing=count)
+            Notice(NoticeKind.GAP, f"{symbol}: {count} trades are missing", missing=count, symbol=symbol)
             for symbol, count in self._trades.taken().items()
         ]
         return Batch(

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from connectors.batch import Batch, Notice, NoticeKind
 from connectors.feed import Address, Feed, FeedStatus, Frame, Remedy
+from connectors.refused import RefusedFrames
 from connectors.websocket import Connection, Disconnected, open_websocket
 
 Sink = Callable[[Batch], Awaitable[None]]
@@ -63,6 +64,8 @@ class FeedHealth:
     """Lines replaced before the vendor ended them; no reconnects."""
     gaps: int = 0
     """Messages that are missing, as the vendor numbers them."""
+    gaps_of: Counter[str] = field(default_factory=Counter)
+    """The same by instrument, where the vendor numbers them so."""
     offline: set[str] = field(default_factory=set)
     """Sources behind the line that have gone."""
     frames: int = 0
@@ -71,6 +74,8 @@ class FeedHealth:
     """Market data rows of all kinds."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Messages that could not be read, by cause."""
+    unreadable: RefusedFrames = field(default_factory=RefusedFrames)
+    """Some frames with such messages."""
     unused: Counter[str] = field(default_factory=Counter)
     """Messages that were understood and have no place in a batch, by kind."""
     errors: Counter[str] = field(default_factory=Counter)
@@ -309,8 +314,12 @@ class Supervisor:
         health.bytes += sum(map(len, frames))
         health.rows += batch.rows
         health.rejected.update(batch.rejected)
+        health.unreadable.saw(frames, batch.received_at, batch.rejected)
         health.unused.update(batch.unused)
-        health.gaps += sum(notice.missing for notice in batch.notices)
+        for notice in batch.notices:
+            health.gaps += notice.missing
+            if notice.missing and notice.symbol:
+                health.gaps_of[notice.symbol] += notice.missing
         receipt = connection.receipt()
         if receipt is None:
             return batch

@@ -26,7 +26,8 @@ from monitor.compute import ComputeThread
 from monitor.corporate_actions.book import ActionBook
 from monitor.corporate_actions.screen import ADJUSTED, SPLIT, screened
 from monitor.data_health import NAMES as DATA_TROUBLES
-from monitor.feeds import Feeds
+from monitor.feed_flow import flows
+from monitor.feeds import Feeds, LineFigures
 from monitor.health import ACTIONS_INVALID, FEED_DOWN, RULE_SUSPENDED, RULES_INVALID, STORE_DOWN, HealthBoard
 from monitor.liveness import Liveness
 from monitor.logs import SECRETS
@@ -198,6 +199,10 @@ class Daemon:
             self._metrics.observe_filtered(
                 await self.compute.run(lambda p: {(f, str(c)): n for (f, c), n in p.truth.rejects.counts.items()})
             )
+            self._metrics.observe_flows(await self.compute.run(flows))
+            if self._follows_wall:  # the event times of a replay say nothing of the way here
+                lines = {feed.figures.name: self._feeds.line(feed.figures.name) for feed in states}
+                self._metrics.observe_line_lags({name: line.lag.told() for name, line in lines.items()})
 
     def _tell_suspended(self, reasons: Mapping[str, str]) -> None:
         for rule in self._suspended - reasons.keys():
@@ -334,6 +339,10 @@ class Daemon:
     def feeds(self) -> list[dict[str, Any]]:
         """Every feed's connection in words and numbers."""
         return [SECRETS.clean(state.details) for state in self._feeds.states()]
+
+    def line(self, feed: str) -> LineFigures:
+        """What else is counted of a feed's line."""
+        return self._feeds.line(feed)
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """All figures as text, and its content type, for who accepts that."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 import polars as pl
@@ -16,12 +16,14 @@ from connectors.backlog import Backlog
 from connectors.batch import Batch
 from connectors.capture import ABOUT, FRAME, SUFFIX, Capture, captured, feed_of, records, replay
 from connectors.feed import FeedStatus
+from connectors.refused import RefusedFrame
 from connectors.replay import Replay
 from connectors.simulator import DEMO_QUIET_SPEED, DEMO_SPEED, Exchange, ExchangeOptions, Session, great_rotation
 from connectors.supervisor import Supervisor
 from monitor import clock, settings
 from monitor.calendar import TradingCalendar
 from monitor.data_files import DataFileError, batches, read
+from monitor.lags import Lags, on_the_way
 from monitor.liveness import Liveness
 from monitor.metrics import FeedFigures
 from monitor.notify.values import utc
@@ -44,6 +46,16 @@ class FeedState:
     details: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class LineFigures:
+    """What else a feed's line counts, for its page. `gaps`, `conflated`: by symbol; `lag`: from event to receipt."""
+
+    gaps: Mapping[str, int] = field(default_factory=dict)
+    conflated: Mapping[str, int] = field(default_factory=dict)
+    unreadable: Sequence[RefusedFrame] = ()
+    lag: Lags = field(default_factory=Lags)
+
+
 class Source(Protocol):
     """A configured feed."""
 
@@ -57,6 +69,9 @@ class Source(Protocol):
 
     def state(self) -> FeedState:
         """How it is doing."""
+
+    def line(self) -> LineFigures:
+        """What else is counted of its line."""
 
     def history(self) -> pl.DataFrame | None:
         """Session closes it brings along (``ts, symbol, close``), if any."""
@@ -72,6 +87,7 @@ class Connected:
         self._fixed = config.symbols
         self._backlog = backlog
         self._rows: Counter[str] = Counter()
+        self._lag = Lags()
         feed = protocol(config, name)
         self._supervisor = Supervisor(
             feed,
@@ -85,6 +101,8 @@ class Connected:
 
     async def _take(self, batch: Batch) -> None:
         self._rows.update({kind: frame.height for kind, frame in batch.frames().items() if frame.height})
+        durations, weight = on_the_way(batch)
+        self._lag.add(durations, batch.received_at, weight)
         await self._backlog.put(batch)
 
     async def run(self) -> None:
@@ -99,6 +117,12 @@ class Connected:
     def history(self) -> None:
         """A live feed brings none."""
 
+    def line(self) -> LineFigures:
+        """As supervisor and backlog count."""
+        health = self._supervisor.health
+        conflated = self._backlog.conflated_of.get(self.name, {})
+        return LineFigures(health.gaps_of, conflated, health.unreadable.newest(), self._lag)
+
     def state(self) -> FeedState:
         """As the supervisor counts."""
         health = self._supervisor.health
@@ -107,6 +131,7 @@ class Connected:
             status=health.status,
             frames=health.frames,
             reconnects=health.reconnects,
+            gaps=health.gaps,
             conflated=self._backlog.conflated[self.name],
             rows=dict(self._rows),
             rejected=dict(health.rejected),
@@ -176,6 +201,10 @@ class Simulated:
         if self._connection is not None:
             await self._connection.want(symbols)
 
+    def line(self) -> LineFigures:
+        """That of the connection."""
+        return self._connection.line() if self._connection is not None else LineFigures()
+
     def history(self) -> pl.DataFrame:
         """The scenario's past."""
         return self._scenario.history()
@@ -210,6 +239,10 @@ class Replayed:
 
     async def want(self, symbols: Collection[str]) -> None:
         """Everything in the file is played, whatever is wanted."""
+
+    def line(self) -> LineFigures:
+        """It has no line."""
+        return LineFigures()
 
     def history(self) -> None:
         """It brings none."""
@@ -269,6 +302,10 @@ class Recaptured:
     async def want(self, symbols: Collection[str]) -> None:
         """Everything that was captured is played, whatever is wanted."""
 
+    def line(self) -> LineFigures:
+        """It has no line."""
+        return LineFigures()
+
     def history(self) -> None:
         """It brings none."""
 
@@ -294,3 +331,7 @@ class Feeds:
     def states(self) -> list[FeedState]:
         """How each is doing."""
         return [source.state() for source in self.sources]
+
+    def line(self, name: str) -> LineFigures:
+        """What else is counted of a feed's line."""
+        return next((source.line() for source in self.sources if source.name == name), LineFigures())

@@ -19,7 +19,7 @@ from connectors.files import Folder, Found
 from monitor import clock, settings
 from monitor.calendar import TradingCalendar
 from monitor.data_files import DataFileError, batches, read
-from monitor.feeds import FeedState
+from monitor.feeds import FeedState, LineFigures
 from monitor.metrics import FeedFigures
 from monitor.positions import Positions
 
@@ -108,6 +108,10 @@ class Watched:
 
     async def want(self, symbols: Collection[str]) -> None:
         """Everything in a file is taken, whatever is wanted."""
+
+    def line(self) -> LineFigures:
+        """It has no line."""
+        return LineFigures()
 
     def history(self) -> None:
         """It brings none."""

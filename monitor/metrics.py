@@ -17,7 +17,9 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 
 from connectors.feed import FeedStatus
 from monitor.alerting.verdict import Verdict
+from monitor.feed_flow import Flow
 from monitor.health import STORE_DOWN
+from monitor.lags import Quantiles
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -34,6 +36,7 @@ class FeedFigures:
     status: FeedStatus
     frames: int = 0
     reconnects: int = 0
+    gaps: int = 0
     conflated: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
@@ -82,6 +85,43 @@ class Metrics:
             "rotation_decisions",
             "What was decided of telling a receiver of an alert, by the stage that had the last word and its reason.",
             ["stage", "reason"],
+            registry=r,
+        )
+        self.gaps = Counter(
+            "rotation_feed_gaps", "Messages that are missing, as the vendor numbers them.", ["feed"], registry=r
+        )
+        self.locked = Counter("rotation_locked_quotes", "Quotes whose bid is their ask.", ["feed"], registry=r)
+        self.shadowed = Counter(
+            "rotation_shadowed_rows", "Rows not used since a better feed was fresh.", ["feed"], registry=r
+        )
+        self.switches = Counter(
+            "rotation_feed_switches", "Instruments that changed over to a feed.", ["feed"], registry=r
+        )
+        self.disagreeing = Gauge(
+            "rotation_disagreeing_instruments",
+            "Instruments of which a feed has long said otherwise than the one in use.",
+            ["feed"],
+            registry=r,
+        )
+        self.silent = Gauge(
+            "rotation_silent_instruments",
+            "Instruments of the rules that fell silent on a feed that goes on.",
+            ["feed"],
+            registry=r,
+        )
+        self.feed_rate = Gauge(
+            "rotation_feed_rows_per_second", "Rows of a feed over the last minute.", ["feed"], registry=r
+        )
+        self.event_lag = Gauge(
+            "rotation_feed_event_to_receive_seconds",
+            "From event to receipt over the last minutes, by quantile.",
+            ["feed", "quantile"],
+            registry=r,
+        )
+        self.state_lag = Gauge(
+            "rotation_feed_receive_to_state_seconds",
+            "From the receipt of a batch's oldest frame until it is in the state, by quantile.",
+            ["feed", "quantile"],
             registry=r,
         )
         self.feed_lag = Gauge(
@@ -168,6 +208,7 @@ class Metrics:
             self._advance(self.frames, feed.frames, feed.name)
             self._advance(self.reconnects, feed.reconnects, feed.name)
             self._advance(self.conflated, feed.conflated, feed.name)
+            self._advance(self.gaps, feed.gaps, feed.name)
             for kind, total in feed.rows.items():
                 self._advance(self.rows, total, feed.name, kind)
             for cause, total in feed.rejected.items():
@@ -177,6 +218,22 @@ class Metrics:
         """Take over how far behind the machine's clock each feed is."""
         for feed, lag in seconds.items():
             self.feed_lag.labels(feed).set(lag)
+
+    def observe_flows(self, flows: Iterable[Flow]) -> None:
+        """Take over what the compute thread knows of each feed."""
+        for flow in flows:
+            self._advance(self.locked, flow.locked, flow.feed)
+            self._advance(self.shadowed, flow.shadowed, flow.feed)
+            self._advance(self.switches, flow.switches, flow.feed)
+            self.disagreeing.labels(flow.feed).set(flow.disagreeing)
+            self.silent.labels(flow.feed).set(flow.silent)
+            self.feed_rate.labels(flow.feed).set(flow.rows_per_second)
+            _set_quantiles(self.state_lag, flow.feed, flow.state_lag)
+
+    def observe_line_lags(self, lags: Mapping[str, Quantiles]) -> None:
+        """Take over how long data are on their way to this machine, by feed."""
+        for feed, lag in lags.items():
+            _set_quantiles(self.event_lag, feed, lag)
 
     def observe_filtered(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Take over the truth filter's totals, by feed and cause."""
@@ -246,3 +303,9 @@ class Metrics:
         seen = self._totals.get(key, 0)
         counter.labels(*labels).inc(total - seen if total >= seen else total)
         self._totals[key] = total
+
+
+def _set_quantiles(gauge: Gauge, feed: str, lag: Quantiles) -> None:
+    for quantile, seconds in (("0.5", lag["p50_seconds"]), ("0.99", lag["p99_seconds"])):
+        if seconds is not None:
+            gauge.labels(feed, quantile).set(seconds)

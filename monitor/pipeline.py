@@ -22,8 +22,10 @@ from monitor import clock, journal
 from monitor.corporate_actions import Action
 from monitor.data_health import DataHealth, Trouble, silent_instruments
 from monitor.ingest import CleanBatch, Cutter, TruthFilter
+from monitor.lags import Lags
 from monitor.last_quotes import LastQuotes
 from monitor.notify.compose import Notice, describe, plain_evidence
+from monitor.rates import Rates
 from monitor.self_series import SelfSeries
 from monitor.silence import Silences, SilentInstruments
 from monitor.state import MarketState
@@ -87,7 +89,7 @@ class Pipeline:
         `follows_wall`: whether event time and the machine's clock are the same time, so that rows can be in the future.
         """
         self.state, self.engine, self.truth = state, engine, truth
-        self._cutter, self._zone, self._follows_wall = cutter, zone, follows_wall
+        self._cutter, self._zone, self.follows_wall = cutter, zone, follows_wall
         self._last_id = last_id or JournalId(0, 0)
         self._on_template_error = on_template_error
         self._pieces: deque[CleanBatch] = deque()
@@ -100,6 +102,9 @@ class Pipeline:
         self._own.want(engine.requirements.series)
         self.data_health = DataHealth(zone)
         self.silences = Silences(state.calendar)
+        self.rates = Rates()
+        self.state_lags: dict[str, Lags] = {}
+        """By feed, from the receipt of a batch's oldest frame until it is in the state."""
         truth.know(state.last_prices())
         self._tell_splits()
 
@@ -110,7 +115,7 @@ class Pipeline:
 
         A call does a bounded number of pieces; while :attr:`waiting`, call again, without batches.
         """
-        clean = [self.truth.clean(b, wall_ns if self._follows_wall else None) for b in batches]
+        clean = [self.truth.clean(b, wall_ns if self.follows_wall else None) for b in batches]
         self.silences.listen(self.truth.arrivals, self.state.now)
         if batches:
             self._feed = batches[0].feed if len({b.feed for b in batches}) == 1 else ""
@@ -119,7 +124,11 @@ class Pipeline:
         self._receipts += [receipt for batch in batches for receipt in batch.receipts]
         self._own.saw(batches)
         self._pieces.extend(self._cutter.cut(clean))
-        return self._steps(wall_ns)
+        results = self._steps(wall_ns)
+        done = clock.wall_ns()
+        for batch in batches:
+            self.state_lags.setdefault(batch.feed, Lags()).add(np.array([done - batch.received_at]), done, batch.rows)
+        return results
 
     def flush(self, wall_ns: int) -> list[Result]:
         """Take in the instant that was held back for the rest of it."""
@@ -226,6 +235,7 @@ class Pipeline:
 
     def troubles(self, wall_ns: int) -> list[Trouble]:
         """What is wrong with the data now."""
+        self.rates.look(self.truth.arrivals, wall_ns)
         return [*self.data_health.look(self.truth, wall_ns), *silent_instruments(self.silent())]
 
     def silent(self) -> list[SilentInstruments]:
@@ -234,7 +244,7 @@ class Pipeline:
         halted = np.flatnonzero(state.columns.halted_since[: len(state.index)])
         names = state.index.symbols()
         codes = self.truth.codes(pl.Series([names[place] for place in halted.tolist()], dtype=pl.String))
-        wanted = frozenset(self.engine.requirements.instruments)
+        wanted = self.engine.requirements.instruments
         return self.silences.silent(symbols, wanted, codes.astype(np.intp), state.now)
 
     def feeds_down(self, feeds: Collection[str]) -> None:

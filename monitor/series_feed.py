@@ -22,7 +22,7 @@ from connectors.rest import Rest, RestError
 from monitor import clock, settings
 from monitor.calendar import TradingCalendar
 from monitor.data_files import DataFileError, Kind, load_table, of_table, published
-from monitor.feeds import FeedState
+from monitor.feeds import FeedState, LineFigures
 from monitor.ingest.clean_batch import NO_SERIES
 from monitor.metrics import FeedFigures
 from monitor.positions import Positions
@@ -135,6 +135,10 @@ class SeriesTable:
 
     async def want(self, symbols: Collection[str]) -> None:
         """All its series are taken."""
+
+    def line(self) -> LineFigures:
+        """It has no line."""
+        return LineFigures()
 
     def history(self) -> None:
         """It brings none."""

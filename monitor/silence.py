@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from monitor.cadence import ENOUGH, FLOOR_NS, NEVER, Cadence, Floats, Places, Times
@@ -69,6 +70,8 @@ class Silences:
         self._calendar = calendar
         self._feeds: dict[str, _Listening] = {}
         self._paused: set[str] = set()
+        self._wanted: Collection[str] = ()
+        self._mask: npt.NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
 
     def listen(self, arrivals: Arrivals, now: int) -> None:
         """Learn from what came since the last call, about once a second of each feed's time."""
@@ -101,7 +104,7 @@ class Silences:
     ) -> list[SilentInstruments]:
         """By feed, the `wanted` of all `symbols` (by code) that are silent at `now`; `halted` ones may not trade."""
         found = []
-        listened = np.array([symbol in wanted for symbol in symbols], dtype=np.bool_)
+        listened = self._listened_for(symbols, wanted)
         for feed, listening in self._feeds.items():
             cadence = listening.cadence
             at = int(self._calendar.trading_clock(np.array([listening.now(now)]))[0])
@@ -122,6 +125,18 @@ class Silences:
             )
             found.append(SilentInstruments(feed, len(silent), int(mine.sum()), examples))
         return found
+
+    def _listened_for(self, symbols: Sequence[str], wanted: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Which of all symbols, by code, are wanted; worked out again only where either changed."""
+        if self._wanted is not wanted or len(self._mask) != len(symbols):
+            names = frozenset(wanted)
+            self._wanted, self._mask = wanted, np.array([symbol in names for symbol in symbols], dtype=np.bool_)
+        return self._mask
+
+    def judges(self, feed: str, now: int) -> bool:
+        """Whether a silence on the feed would be a fault at `now`."""
+        listening = self._feeds.get(feed)
+        return listening is not None and feed not in self._paused and self._settled(listening.now(now))
 
     def _settled(self, now: int) -> bool:
         """Whether the market is open, and has been for as long as an opening auction may take."""

@@ -71,6 +71,14 @@ class Ranks:
                 self._order.append(feed)
         return len(self._seen) == 1
 
+    def uses(self, feed: str, size: int) -> Mask:
+        """By code, of so many instruments: whether the feed is the one that is used."""
+        if feed not in self._seen or len(self._seen) == 1:
+            return np.full(size, feed in self._seen)
+        self._cover(size)
+        used: Mask = self._source[:size] == self._order.index(feed)
+        return used
+
     def shadow(
         self, feed: str, codes: Codes, times: npt.NDArray[np.int64], prices: Floats, symbols: Sequence[str]
     ) -> Mask | None:

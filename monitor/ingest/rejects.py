@@ -13,7 +13,8 @@ import polars as pl
 from monitor.ingest.clean_batch import EVENT_TIME
 
 EXAMPLES: Final = 10
-"""How many of the newest rejected rows are kept for each cause."""
+"""How many of the newest rejected rows are kept for each feed and cause."""
+INSTRUMENTS: Final = 20_000
 _LONGEST: Final = 64
 """Characters kept of a text in such a row."""
 
@@ -55,7 +56,7 @@ class Reject:
 
 
 class Rejects:
-    """Counts by (feed, cause), and as `rows` by (kind, cause), for ever, and the newest few rows of each cause.
+    """Counts by (feed, cause), and as `rows` by (kind, cause), for ever; of each feed and cause the newest few rows.
 
     `locked` counts, by feed, quotes whose bid is their ask: true, and worth knowing. `seen`: rows judged, by feed.
 
@@ -67,7 +68,9 @@ class Rejects:
         self.rows: Counter[tuple[str, Cause]] = Counter()
         self.locked: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
-        self._examples: dict[Cause, deque[Reject]] = {cause: deque(maxlen=EXAMPLES) for cause in Cause}
+        self.by_instrument: dict[str, dict[str, Counter[Cause]]] = {}
+        """Counts by feed and symbol; of at most :data:`INSTRUMENTS` symbols a feed, since a feed may invent them."""
+        self._examples: dict[tuple[str, Cause], deque[Reject]] = {}
 
     def add(self, feed: str, cause: Cause, kind: str, rows: pl.DataFrame) -> None:
         """Count `rows`, rejected for `cause`."""
@@ -75,16 +78,25 @@ class Rejects:
             return
         self.counts[feed, cause] += rows.height
         self.rows[kind, cause] += rows.height
+        self._count_instruments(feed, cause, rows["symbol" if "symbol" in rows.columns else "series"])
+        kept = self._examples.setdefault((feed, cause), deque(maxlen=EXAMPLES))
         newest = rows.tail(EXAMPLES)
         times = newest[EVENT_TIME[kind]].to_physical().to_list()
         columns = [c for c, dtype in newest.schema.items() if not dtype.is_temporal()]
         for time, row in zip(times, newest.select(columns).iter_rows(named=True), strict=True):
             short = {name: v[:_LONGEST] if isinstance(v, str) else v for name, v in row.items()}
-            self._examples[cause].append(Reject(feed, cause, kind, time, short))
+            kept.append(Reject(feed, cause, kind, time, short))
 
-    def examples(self) -> list[Reject]:
-        """The newest rejected rows, by cause, oldest first."""
-        return [reject for rejects in self._examples.values() for reject in list(rejects)]
+    def _count_instruments(self, feed: str, cause: Cause, symbols: pl.Series) -> None:
+        own = self.by_instrument.setdefault(feed, {})
+        for symbol, count in symbols.drop_nulls().value_counts(name="rows").iter_rows():
+            if symbol in own or len(own) < INSTRUMENTS:
+                own.setdefault(symbol, Counter())[cause] += count
+
+    def examples(self, feed: str | None = None) -> list[Reject]:
+        """The newest rejected rows (of a feed), by cause, oldest first."""
+        kept = [rejects for (name, _), rejects in list(self._examples.items()) if feed in (None, name)]
+        return [reject for rejects in kept for reject in list(rejects)]
 
     def worst(self, feed: str) -> Cause | None:
         """What most of a feed's refused rows were refused for."""

@@ -125,6 +125,10 @@ class TruthFilter:
         """All symbols that have been seen, by the code of :attr:`arrivals`."""
         return self._instruments.symbols()
 
+    def in_use(self, feed: str, size: int) -> npt.NDArray[np.bool_]:
+        """By code, of so many instruments: whether the feed's rows were the ones used last, of some kind."""
+        return np.any([ranks.uses(feed, size) for ranks in self.ranks.values()], axis=0)
+
     def codes(self, symbols: pl.Series) -> Codes:
         """Their codes; symbols that are new get one."""
         return self._instruments.codes(symbols)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+import asyncio
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Query, Response
 from starlette.exceptions import HTTPException
 
+from monitor import feed_flow
 from monitor.compute import ComputeThread
+from monitor.feed_flow import Flow, Instruments, Pulse, Sort
+from monitor.feeds import LineFigures
+from monitor.lags import Lags
+from monitor.logs import SECRETS
+from monitor.notify.values import utc
 from monitor.pipeline import Pipeline
 
-MOST: Final = 200
-"""Instruments and refused rows that are shown of a feed."""
+FIRST: Final = 100
+"""Instruments in the answer about one feed; the others are asked for a page at a time."""
+MOST: Final = 1_000
+_NAME: Final = 200
 _SECOND: Final = 1_000_000_000
 
 
@@ -24,65 +33,120 @@ class Daemon(Protocol):
     def feeds(self) -> list[dict[str, Any]]:
         """Every feed's connection in words and numbers."""
 
+    def line(self, feed: str) -> LineFigures:
+        """What else is counted of a feed's line."""
+
+
+Name = Annotated[str, Path(max_length=_NAME)]
+Search = Annotated[str, Query(max_length=64)]
+Limit = Annotated[int, Query(ge=1, le=MOST)]
+Offset = Annotated[int, Query(ge=0, le=1_000_000)]
+
 
 def feed_page(daemon: Daemon) -> APIRouter:
     """The routes."""
     router = APIRouter()
 
-    @router.get("/api/v1/feeds", response_model=list[dict[str, Any]])
-    async def feeds() -> Response:
-        """Every feed: its connection, rows, gaps, conflation, last error, and what was refused, by cause."""
-        filtered, watermarks, now = await daemon.compute.run(_filtered)
-        return _json([_told(feed, filtered, watermarks, now) for feed in daemon.feeds()])
+    def told(feed: dict[str, Any], looked: _Look) -> dict[str, Any]:
+        return _told(feed, looked, daemon.line(feed["name"]))
 
-    @router.get("/api/v1/feeds/{name}", response_model=dict[str, Any])
-    async def feed(name: str) -> Response:
-        """One feed, the instruments that were silent longest first, and the newest rows that were refused."""
+    def named(name: str) -> dict[str, Any]:
         found = next((feed for feed in daemon.feeds() if feed["name"] == name), None)
         if found is None:
-            raise HTTPException(404, f"there is no feed {name[:200]!r}")
-        filtered, watermarks, now = await daemon.compute.run(_filtered)
-        instruments, refused = await daemon.compute.run(lambda p: (_instruments(p), _refused(p, name)))
-        return _json({**_told(found, filtered, watermarks, now), "instruments": instruments, "refused_rows": refused})
+            raise HTTPException(404, f"there is no feed {name[:_NAME]!r}")
+        return found
+
+    @router.get("/api/v1/feeds", response_model=list[dict[str, Any]])
+    async def feeds() -> Response:
+        """Every feed: its connection, rate, lag, gaps, conflation, last error, and what was refused, by cause."""
+        looked = await daemon.compute.run(_Look)
+        return _json([told(feed, looked) for feed in daemon.feeds()])
+
+    @router.get("/api/v1/feeds/{name}", response_model=dict[str, Any])
+    async def feed(name: Name) -> Response:
+        """One feed, the instruments that do worst, and samples of what was refused, by cause."""
+        found, line = named(name), daemon.line(name)
+        looked, all_of_them, refused = await daemon.compute.run(
+            lambda p: (_Look(p), Instruments(p, name), _refused(p, name))
+        )
+        page = await _page(all_of_them, line, feed_flow.Query(limit=FIRST))
+        answer = {**told(found, looked), "instruments": page["instruments"], "refused_rows": refused}
+        return _json({**answer, "unreadable_frames": _unreadable(line)})
+
+    @router.get("/api/v1/feeds/{name}/instruments", response_model=dict[str, Any])
+    async def instruments(
+        name: Name,
+        sort: Sort = Sort.WORST,
+        pulse: Pulse | None = None,
+        search: Search = "",
+        limit: Limit = FIRST,
+        offset: Offset = 0,
+    ) -> Response:
+        """A page of a feed's instruments: rate, lag, silence, gaps, conflated and refused rows of each."""
+        named(name)
+        line = daemon.line(name)
+        query = feed_flow.Query(sort, search, str(pulse or ""), limit, offset)
+        return _json(await _page(await daemon.compute.run(Instruments, name), line, query))
 
     return router
 
 
-def _filtered(pipeline: Pipeline) -> tuple[dict[str, dict[str, int]], dict[str, int], int]:
-    """By feed, rows refused by cause; the newest event time of each; and event time."""
-    counts: dict[str, dict[str, int]] = {}
-    for (feed, cause), count in list(pipeline.truth.rejects.counts.items()):
-        counts.setdefault(feed, {})[str(cause)] = count
-    return counts, dict(pipeline.truth.watermarks()), pipeline.state.now
+class _Look:
+    """What the compute thread knows of all feeds, taken at once."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.flows = {flow.feed: flow for flow in feed_flow.flows(pipeline)}
+        self.watermarks = dict(pipeline.truth.watermarks())
+        self.now, self.follows_wall = pipeline.state.now, pipeline.follows_wall
 
 
-def _told(
-    feed: dict[str, Any], filtered: dict[str, dict[str, int]], watermarks: dict[str, int], now: int
-) -> dict[str, Any]:
+_NOTHING: Final = Flow("", 0, 0.0, 0, 0, 0, 0, 0, Lags().told(), {}, ())
+
+
+def _told(feed: dict[str, Any], looked: _Look, line: LineFigures) -> dict[str, Any]:
     name = feed["name"]
-    behind = (now - watermarks[name]) / _SECOND if name in watermarks else None
-    return {**feed, "filtered": filtered.get(name, {}), "behind_seconds": behind}
+    flow = looked.flows.get(name, _NOTHING)
+    behind = (looked.now - looked.watermarks[name]) / _SECOND if name in looked.watermarks else None
+    return {
+        **feed,
+        "filtered": flow.filtered,
+        "behind_seconds": behind,
+        "instruments_heard": flow.instruments,
+        "instruments_silent": flow.silent,
+        "rows_per_second": flow.rows_per_second,
+        # Where event time is that of a replay, it says nothing of the way here.
+        "event_to_receive": line.lag.told() if looked.follows_wall else Lags().told(),
+        "receive_to_state": flow.state_lag,
+        "locked": flow.locked,
+        "shadowed": flow.shadowed,
+        "switches": flow.switches,
+        "disagreeing": flow.disagreeing,
+        "disagreements": flow.disagreements,
+    }
 
 
-def _instruments(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The instruments of the rules, the one silent longest first: seconds since its last quote or trade."""
-    frame = pipeline.state.quotes_frame()
-    now = pipeline.state.now
-    times = [name for name, dtype in frame.schema.items() if dtype.is_temporal()]
-    rows = []
-    for row in frame.iter_rows(named=True):
-        stamps = [frame_time for name in times if (frame_time := row[name]) is not None]
-        newest = max((int(stamp.timestamp() * 1e6) * 1000 for stamp in stamps), default=None)
-        rows.append({"symbol": row["symbol"], "silent_seconds": None if newest is None else (now - newest) / _SECOND})
-    rows.sort(key=lambda row: (row["silent_seconds"] is not None, -(row["silent_seconds"] or 0)))
-    return rows[:MOST]
+async def _page(instruments: Instruments, line: LineFigures, query: feed_flow.Query) -> dict[str, Any]:
+    counted = {"gaps": dict(line.gaps), "conflated": dict(line.conflated)}
+    return await asyncio.to_thread(instruments.page, query, counted)
 
 
 def _refused(pipeline: Pipeline, feed: str) -> list[dict[str, Any]]:
-    examples = [each for each in pipeline.truth.rejects.examples() if each.feed == feed]
     return [
         {"cause": str(e.cause), "kind": e.kind, "event_time": e.event_time, "row": dict(e.row)}
-        for e in examples[-MOST:]
+        for e in pipeline.truth.rejects.examples(feed)
+    ]
+
+
+def _unreadable(line: LineFigures) -> list[dict[str, Any]]:
+    return [
+        {
+            "cause": each.cause,
+            "received_at": utc(each.received_at),
+            "frame": SECRETS.masked(each.frame),
+            "bytes": each.size,
+            "received_together": each.among,
+        }
+        for each in line.unreadable
     ]
 
 
