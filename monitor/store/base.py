@@ -1,8 +1,9 @@
 """What the daemon needs of a store; one contract, kept by the Valkey/Redis store and by the memory store of the tests.
 
-Everything that must survive a crash passes through :meth:`Store.commit`: the journal entry, the decisions it led to and
-the notifications they ask for become visible together or not at all. A commit is idempotent by its journal id, so it
-can be repeated after a time-out without writing twice, and it is refused when another daemon has taken the lease.
+Everything that must survive a crash passes through :meth:`Store.commit`: the journal entry and the transitions it led
+to become visible together or not at all; who is told of them passes through :meth:`Store.dispatch` in the same way. A
+commit is idempotent by its journal id, so it can be repeated after a time-out without writing twice, and it is refused
+when another daemon has taken the lease.
 """
 
 from __future__ import annotations
@@ -82,14 +83,13 @@ class JournalEntry:
 class Commit:
     """One step of the daemon: an ingested micro-batch and everything it led to.
 
-    `instances`: hash field -> JSON, None removes it. `transitions` and `outbox`: stream entries, in order. `quotes`:
-    last quotes to publish, symbol -> hash fields (the pipeline limits them to one a second for each symbol).
+    `instances`: hash field -> JSON, None removes it. `transitions`: stream entries, in order. `quotes`: last quotes to
+    publish, symbol -> hash fields (the pipeline limits them to one a second for each symbol).
     """
 
     entry: JournalEntry
     instances: Mapping[str, bytes | None] = field(default_factory=dict)
     transitions: Sequence[Mapping[str, bytes]] = ()
-    outbox: Sequence[Mapping[str, bytes]] = ()
     quotes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
@@ -97,7 +97,7 @@ class Commit:
         """Bytes, near enough to bound a buffer."""
         return (
             sum(len(v) for v in self.entry.fields.values())
-            + sum(len(v) for e in (*self.transitions, *self.outbox) for v in e.values())
+            + sum(len(v) for e in self.transitions for v in e.values())
             + 256
         )
 
@@ -168,6 +168,19 @@ class OutboxEntry:
     id: str
     deliveries: int
     fields: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A notification that was given up.
+
+    `id` is its place among the dead, ``{UTC ms}-{number}``, oldest lowest; `fields` are those of its outbox entry;
+    `outcome` is what it was settled with.
+    """
+
+    id: str
+    fields: Mapping[str, bytes]
+    outcome: bytes
 
 
 class Store(Protocol):
@@ -286,3 +299,13 @@ class Store(Protocol):
 
     async def outbox_depth(self) -> tuple[int, int]:
         """Notifications waiting or being retried, and dead ones."""
+
+    async def dead_letters(self, limit: int, before: str = "") -> list[DeadLetter]:
+        """Notifications that were given up before an id ('': the newest), newest first."""
+
+    async def requeue(self, ids: Sequence[str]) -> list[str]:
+        """Put dead letters back into the outbox, in one step for all, without the outcome noted under their keys.
+
+        Those whose id is no dead letter's (any more) are passed over; the ids of the others are given back. Raises
+        LeaseLost where another epoch is newer.
+        """

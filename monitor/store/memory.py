@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from monitor.store.base import (
     LEASE_MS,
@@ -15,6 +13,7 @@ from monitor.store.base import (
     BarChunk,
     Checkpoint,
     Commit,
+    DeadLetter,
     Dispatch,
     JournalEntry,
     JournalId,
@@ -25,45 +24,9 @@ from monitor.store.base import (
     StoreUnavailable,
 )
 from monitor.store.keys import stream_ids
+from monitor.store.memory_server import MemoryServer, order
 
-
-@dataclass(slots=True)
-class Waiting:
-    """A notification in the outbox; handed out to `consumer` at `since` (monotonic seconds), both None before."""
-
-    fields: dict[str, bytes]
-    deliveries: int = 0
-    since: float | None = None
-    consumer: str | None = None
-
-
-@dataclass
-class MemoryServer:
-    """What a server would hold. Stores may share one, as daemons share a server; `available` False takes it from all.
-
-    `clock` (monotonic seconds) tells how long a notification has been out for delivery.
-    """
-
-    available: bool = True
-    clock: Callable[[], float] = time.monotonic
-    leader: str = ""
-    lease_ends: float = 0.0
-    last: JournalId | None = None
-    journal: list[JournalEntry] = field(default_factory=list)
-    checkpoint: Checkpoint | None = None
-    bars: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    instances: dict[str, bytes] = field(default_factory=dict)
-    transitions: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
-    quotes: dict[str, dict[str, str]] = field(default_factory=dict)
-    outbox: dict[str, Waiting] = field(default_factory=dict)
-    dead: list[dict[str, bytes]] = field(default_factory=list)
-    notified: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    step: JournalId | None = None
-    ledger: dict[str, bytes] = field(default_factory=dict)
-    decisions: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
-    records: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    audit: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+__all__ = ["MemoryServer", "MemoryStore"]
 
 
 class MemoryStore:
@@ -134,16 +97,15 @@ class MemoryStore:
 
     def _commit(self, commit: Commit) -> None:
         server, journal_id = self.server, commit.entry.id
-        if server.last is not None and _order(journal_id) <= _order(server.last):
+        if server.last is not None and order(journal_id) <= order(server.last):
             return
-        if self._acknowledged is not None and (server.last is None or _order(server.last) < _order(self._acknowledged)):
+        if self._acknowledged is not None and (server.last is None or order(server.last) < order(self._acknowledged)):
             raise StoreRewound(
                 f"the journal ends at {server.last} and {self._acknowledged} must come before {journal_id}"
             )
         if not commit.entry.fields:
             raise StoreRefused(f"journal entry {journal_id} has no fields")
         transition_ids = stream_ids(journal_id, len(commit.transitions))
-        outbox_ids = stream_ids(journal_id, len(commit.outbox))
         server.last = journal_id
         server.journal.append(JournalEntry(journal_id, dict(commit.entry.fields)))
         for name, data in commit.instances.items():
@@ -153,12 +115,9 @@ class MemoryStore:
                 server.instances[name] = data
         server.transitions += zip(transition_ids, map(dict, commit.transitions), strict=True)
         del server.transitions[: -self._transitions_kept]
-        server.outbox.update({i: Waiting(dict(f)) for i, f in zip(outbox_ids, commit.outbox, strict=True)})
         for symbol, fields in commit.quotes.items():
             if fields:
                 server.quotes.setdefault(symbol, {}).update(fields)
-        if outbox_ids:
-            server.changed.set()
 
     async def last_journal_id(self) -> JournalId | None:
         """The newest position ever used."""
@@ -166,28 +125,28 @@ class MemoryStore:
 
     async def journal(self, after: JournalId | None) -> AsyncIterator[JournalEntry]:
         """Entries later than `after`, oldest first; also those that are added meanwhile."""
-        position = _order(after) if after else (-1, -1)
+        position = order(after) if after else (-1, -1)
         while True:
             entries = self._there().journal
-            number = bisect_right(entries, position, key=lambda entry: _order(entry.id))
+            number = bisect_right(entries, position, key=lambda entry: order(entry.id))
             if number == len(entries):
                 return
-            position = _order(entries[number].id)
+            position = order(entries[number].id)
             yield entries[number]
 
     async def trim_journal(self, before_ms: int) -> None:
         """Forget entries older than `before_ms`, but none that the checkpoint does not cover."""
         server = self._there()
         if server.checkpoint is not None:
-            oldest_kept = min((before_ms, 0), _order(server.checkpoint.covers))
-            server.journal = [entry for entry in server.journal if _order(entry.id) >= oldest_kept]
+            oldest_kept = min((before_ms, 0), order(server.checkpoint.covers))
+            server.journal = [entry for entry in server.journal if order(entry.id) >= oldest_kept]
 
     # Checkpoint and bars
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Frames, position and bars in one step. One older than the stored one is passed over."""
         server = self._held()
-        if server.checkpoint is not None and _order(checkpoint.covers) < _order(server.checkpoint.covers):
+        if server.checkpoint is not None and order(checkpoint.covers) < order(server.checkpoint.covers):
             return
         server.checkpoint = Checkpoint(covers=checkpoint.covers, frames=dict(checkpoint.frames))
         for replaced in checkpoint.replaces:
@@ -235,14 +194,14 @@ class MemoryStore:
 
     async def transitions_after(self, after: str, limit: int) -> list[tuple[str, dict[str, bytes]]]:
         """The oldest transitions later than a stream id, oldest first."""
-        since = _order(JournalId.parse(after)) if after else (-1, -1)
-        return [t for t in self._there().transitions if _order(JournalId.parse(t[0])) > since][:limit]
+        since = order(JournalId.parse(after)) if after else (-1, -1)
+        return [t for t in self._there().transitions if order(JournalId.parse(t[0])) > since][:limit]
 
     async def page(self, stream: str, before: str, limit: int) -> list[tuple[str, dict[str, bytes]]]:
         """Entries of a stream older than an id, newest first."""
         server = self._there()
         entries = server.transitions if stream == TRANSITIONS else server.decisions
-        older = [e for e in entries if not before or _order(JournalId.parse(e[0])) < _order(JournalId.parse(before))]
+        older = [e for e in entries if not before or order(JournalId.parse(e[0])) < order(JournalId.parse(before))]
         return older[::-1][:limit]
 
     async def trim_history(self, before_ms: int) -> None:
@@ -256,10 +215,10 @@ class MemoryStore:
     async def dispatch(self, step: Dispatch) -> None:
         """Make a step durable, once."""
         server = self._held()
-        last = _order(server.step) if server.step else (0, 0)
-        if last >= _order(step.id):
+        last = order(server.step) if server.step else (0, 0)
+        if last >= order(step.id):
             return
-        if step.previous is not None and last < _order(step.previous):
+        if step.previous is not None and last < order(step.previous):
             raise StoreRewound(f"the ledger ends at {server.step} and {step.previous} must come before {step.id}")
         server.step = step.id
         server.ledger[STEP] = str(step.id).encode()
@@ -268,12 +227,9 @@ class MemoryStore:
                 server.ledger.pop(name, None)
             else:
                 server.ledger[name] = data
-        outbox_ids, decision_ids = (stream_ids(step.id, len(e)) for e in (step.outbox, step.decisions))
-        server.outbox.update({i: Waiting(dict(f)) for i, f in zip(outbox_ids, step.outbox, strict=True)})
-        server.decisions += zip(decision_ids, map(dict, step.decisions), strict=True)
+        server.put(stream_ids(step.id, len(step.outbox)), step.outbox)
+        server.decisions += zip(stream_ids(step.id, len(step.decisions)), map(dict, step.decisions), strict=True)
         del server.decisions[: -self._decisions_kept]
-        if outbox_ids:
-            server.changed.set()
 
     async def ledger(self) -> dict[str, bytes]:
         """Every field of the ledger."""
@@ -343,7 +299,8 @@ class MemoryStore:
         if len(server.notified) > self._outcomes_kept:
             del server.notified[min(server.notified, key=lambda known: (server.notified[known][0], known.encode()))]
         if dead and removed is not None:
-            server.dead.append({**entry.fields, "outcome": outcome})
+            last = server.dead[-1].id if server.dead else None
+            server.dead.append(DeadLetter(server.next_id(last), dict(entry.fields), outcome))
             del server.dead[: -self._dead_kept]
 
     async def notified(self, keys: Sequence[str]) -> dict[str, bytes]:
@@ -355,6 +312,24 @@ class MemoryStore:
         """Notifications waiting, and dead ones."""
         server = self._there()
         return len(server.outbox), len(server.dead)
+
+    async def dead_letters(self, limit: int, before: str = "") -> list[DeadLetter]:
+        """Notifications that were given up, newest first."""
+        dead = self._there().dead
+        older = [d for d in dead if not before or order(JournalId.parse(d.id)) < order(JournalId.parse(before))]
+        return older[::-1][:limit]
+
+    async def requeue(self, ids: Sequence[str]) -> list[str]:
+        """Put dead letters back into the outbox; the ids of those that were there."""
+        server = self._held()
+        dead = {letter.id: letter for letter in server.dead}
+        back = [dead[i] for i in dict.fromkeys(ids) if i in dead and dead[i].fields]
+        for letter in back:
+            ms, number = server.last_outbox
+            server.put([f"{ms}-{number + 1}"], [letter.fields])
+            server.notified.pop(letter.fields.get("key", b"").decode(errors="replace"), None)
+            server.dead.remove(letter)
+        return [letter.id for letter in back]
 
     def _there(self) -> MemoryServer:
         if not self.server.available:
@@ -371,7 +346,3 @@ class MemoryStore:
         if server.leader != self._lease:
             raise LeaseLost(f"the lease is {server.leader or 'gone'}, not {self._lease}")
         return server
-
-
-def _order(position: JournalId) -> tuple[int, int]:
-    return position.ms, position.sequence

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from monitor.store.base import JournalId, OutboxEntry
+from monitor.store.base import DeadLetter, JournalId, OutboxEntry
 from monitor.store.connection import Call, Script
 from monitor.store.keys import GROUP
 from monitor.store.redis_lease import RedisLease
 from monitor.store.replies import flat, pairs
 from monitor.store.resp import Argument
 
+_REQUEUE: Final = Script.load("requeue")
 _SETTLE: Final = Script.load("settle")
 
 
@@ -64,3 +65,22 @@ class RedisOutbox(RedisLease):
         """Notifications waiting, and dead ones."""
         waiting, dead = await self._server.pipeline([["XLEN", self._keys.outbox], ["XLEN", self._keys.dead]])
         return waiting, dead
+
+    async def dead_letters(self, limit: int, before: str = "") -> list[DeadLetter]:
+        """Notifications that were given up, newest first."""
+        end = f"({before}" if before else "+"
+        page = await self._server.command("XREVRANGE", self._keys.dead, end, "-", "COUNT", limit)
+        return [_letter(stream_id.decode(), pairs(fields)) for stream_id, fields in page]
+
+    async def requeue(self, ids: Sequence[str]) -> list[str]:
+        """Put dead letters back into the outbox; the ids of those that were there."""
+        self._need_lease()
+        keys = self._keys
+        names = [keys.leader, keys.outbox, keys.notified, keys.notified_order, keys.dead]
+        back = await self._server.call(_REQUEUE, Call(names, [self._lease, *ids]))
+        return [stream_id.decode() for stream_id in back]
+
+
+def _letter(stream_id: str, fields: dict[str, bytes]) -> DeadLetter:
+    outcome = fields.pop("outcome", b"")
+    return DeadLetter(stream_id, fields, outcome)

@@ -75,14 +75,14 @@ class RedisStore(RedisHistory, RedisOutbox):
         arguments: list[Argument] = [self._lease, str(previous or ""), str(commit.entry.id), self._kept.transitions]
         entry_fields, kept_fields = flat(commit.entry.fields), flat(kept)
         arguments += [len(entry_fields), *entry_fields, len(kept_fields), *kept_fields, len(gone), *gone]
-        for entries in (commit.transitions, commit.outbox):
-            arguments.append(len(entries))
-            for stream_id, fields in zip(stream_ids(commit.entry.id, len(entries)), entries, strict=True):
-                arguments += [stream_id, 2 * len(fields), *flat(fields)]
+        transitions = commit.transitions
+        arguments.append(len(transitions))
+        for stream_id, fields in zip(stream_ids(commit.entry.id, len(transitions)), transitions, strict=True):
+            arguments += [stream_id, 2 * len(fields), *flat(fields)]
         for quote in quotes.values():
             arguments += [2 * len(quote), *flat(quote)]
         return Call(
-            [keys.leader, keys.journal, keys.instances, keys.transitions, keys.outbox, *map(keys.quote, quotes)],
+            [keys.leader, keys.journal, keys.instances, keys.transitions, *map(keys.quote, quotes)],
             arguments,
         )
 

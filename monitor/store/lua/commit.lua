@@ -5,15 +5,15 @@
 --   * no memory, a read-only replica, missing replicas, a full disk: the server judges these at the first write of a script and
 --     never after it. The first write is the XADD to the journal, which needs memory and is therefore refused in each case.
 --
--- KEYS: leader, journal, instances, transitions, outbox, then a key for each quote.
+-- KEYS: leader, journal, instances, transitions, then a key for each quote.
 -- ARGV: lease, id of the commit before ('' if unknown), journal id, transitions to keep, then lists, each after its length in strings:
 --   the entry's fields; instances to set; instances to remove; a number of transitions, of each its id and its fields;
---   the same for the outbox; the fields of each quote.
+--   the fields of each quote.
 -- Returns 'OK', or 'ALREADY' where the journal has this id (or a later one) and nothing was written.
 
-local LEADER, JOURNAL, INSTANCES, TRANSITIONS, OUTBOX = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local LEADER, JOURNAL, INSTANCES, TRANSITIONS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local LEASE, PREVIOUS, ID, KEPT = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local FIRST_QUOTE = 6
+local FIRST_QUOTE = 5
 local CHUNK = 4000 -- strings handed to one command: Lua's stack takes 8,000; even, so that pairs stay together
 
 local at = 4
@@ -81,7 +81,6 @@ local entry_from, entry_to = list()
 local set_from, set_to = list()
 local gone_from, gone_to = list()
 local transitions = entries()
-local outbox = entries()
 local quotes = {}
 for number = FIRST_QUOTE, #KEYS do
   local from, to = list()
@@ -93,7 +92,6 @@ local fault = mistyped(LEADER, 'string')
   or mistyped(JOURNAL, 'stream')
   or mistyped(INSTANCES, 'hash')
   or mistyped(TRANSITIONS, 'stream')
-  or mistyped(OUTBOX, 'stream')
 for number = FIRST_QUOTE, #KEYS do
   fault = fault or mistyped(KEYS[number], 'hash')
 end
@@ -116,9 +114,6 @@ end
 if #transitions > 0 and not below(newest(TRANSITIONS), transitions[1].id) then
   return redis.error_reply('ORDER ' .. TRANSITIONS .. ' has entries later than ' .. transitions[1].id)
 end
-if #outbox > 0 and not below(newest(OUTBOX), outbox[1].id) then
-  return redis.error_reply('ORDER ' .. OUTBOX .. ' has entries later than ' .. outbox[1].id)
-end
 
 -- The first write: from here on nothing fails.
 local added = redis.pcall('XADD', JOURNAL, ID, unpack(ARGV, entry_from, entry_to))
@@ -133,9 +128,6 @@ for from = gone_from, gone_to, CHUNK do
 end
 for _, entry in ipairs(transitions) do
   redis.call('XADD', TRANSITIONS, 'MAXLEN', '~', KEPT, entry.id, unpack(ARGV, entry.from, entry.to))
-end
-for _, entry in ipairs(outbox) do
-  redis.call('XADD', OUTBOX, entry.id, unpack(ARGV, entry.from, entry.to))
 end
 for number = FIRST_QUOTE, #KEYS do
   redis.call('HSET', KEYS[number], unpack(ARGV, quotes[number].from, quotes[number].to))

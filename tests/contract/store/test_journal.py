@@ -19,7 +19,6 @@ async def test_commit_makes_everything_visible(store: Store):
                 data=b"\x00\xff",
                 instances={"size": b"{}"},
                 transitions=[{"episode": b"e1", "to": b"firing"}],
-                outbox=[{"key": b"e1:firing:1:desk"}],
                 quotes={"SPY": {"bid": "1.5"}},
             )
         ]
@@ -27,18 +26,16 @@ async def test_commit_makes_everything_visible(store: Store):
     assert [entry async for entry in store.journal(None)] == [JournalEntry(JournalId(7, 0), {"quotes": b"\x00\xff"})]
     assert await store.instances() == {"size": b"{}"}
     assert [fields for _, fields in await store.transitions(10)] == [{"episode": b"e1", "to": b"firing"}]
-    assert await store.outbox_depth() == (1, 0)
 
 
 async def test_repeating_a_commit_changes_nothing(store: Store):
-    first = commit(1, instances={"a": b"1"}, transitions=[{"n": b"1"}], outbox=[{"n": b"1"}])
+    first = commit(1, instances={"a": b"1"}, transitions=[{"n": b"1"}])
     await store.commit([first])
     await store.commit([commit(2, instances={"a": b"2"})])
     await store.commit([first])
     assert await journal_ids(store) == ["1-0", "2-0"]
     assert await store.instances() == {"a": b"2"}
     assert len(await store.transitions(10)) == 1
-    assert await store.outbox_depth() == (1, 0)
 
 
 async def test_repeating_a_group_finishes_it(store: Store):
@@ -69,7 +66,6 @@ async def test_a_commit_may_be_large(store: Store):
                 data=bytes(3_000_000),
                 instances={f"rule/{n}": b"{}" for n in range(many)},
                 transitions=[{"episode": b"%d" % n} for n in range(many)],
-                outbox=[{"key": b"%d" % n} for n in range(many)],
                 quotes={f"S{n}": {"bid": "1"} for n in range(many)},
             ),
             commit(1, 1, instances={f"rule/{n}": None for n in range(1, many)}, transitions=[{"episode": b"last"}]),
@@ -77,7 +73,6 @@ async def test_a_commit_may_be_large(store: Store):
     )
     assert await store.instances() == {"rule/0": b"{}"}
     assert [f["episode"] for _, f in await store.transitions(2)] == [b"last", b"%d" % (many - 1)]
-    assert await store.outbox_depth() == (many, 0)
 
 
 async def test_names_may_be_any_text(store: Store):
@@ -88,15 +83,12 @@ async def test_names_may_be_any_text(store: Store):
 async def test_a_refused_commit_leaves_nothing_and_is_not_overtaken(store: Store):
     await store.commit([commit(1)])
     entry_without_fields = JournalEntry(JournalId(2, 0), {})
-    bad = commit(
-        2, instances={"a": b"1"}, transitions=[{"n": b"1"}], outbox=[{"n": b"1"}], quotes={"SPY": {"bid": "1"}}
-    )
+    bad = commit(2, instances={"a": b"1"}, transitions=[{"n": b"1"}], quotes={"SPY": {"bid": "1"}})
     with pytest.raises(StoreRefused):
-        await store.commit([type(bad)(entry_without_fields, bad.instances, bad.transitions, bad.outbox), commit(3)])
+        await store.commit([type(bad)(entry_without_fields, bad.instances, bad.transitions), commit(3)])
     assert await journal_ids(store) == ["1-0"]
     assert await store.instances() == {}
     assert await store.transitions(1) == []
-    assert await store.outbox_depth() == (0, 0)
     await store.commit([bad, commit(3)])
     assert await journal_ids(store) == ["1-0", "2-0", "3-0"]
 
@@ -112,7 +104,7 @@ async def test_an_older_epoch_may_not_write(backend: Backend, store: Store):
     newer = await backend.connect()
     await newer.acquire("second")
     with pytest.raises(LeaseLost, match="2:second"):
-        await store.commit([commit(2, instances={"a": b"1"}, outbox=[{"n": b"1"}])])
+        await store.commit([commit(2, instances={"a": b"1"})])
     with pytest.raises(LeaseLost, match="2:second"):
         await store.save_checkpoint(Checkpoint(JournalId(1, 0), {}))
     assert await journal_ids(newer) == ["1-0"]

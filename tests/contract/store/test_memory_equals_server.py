@@ -31,19 +31,19 @@ data = st.binary(max_size=4)
 names = st.sampled_from(["a", "b", "c"])
 positions = st.builds(JournalId, st.integers(1, 6), st.integers(0, 2))
 entries = st.lists(st.fixed_dictionaries({"episode": st.sampled_from([b"e1", b"e2"]), "n": data}), max_size=2)
+messages = st.lists(st.fixed_dictionaries({"key": st.sampled_from([b"a", b"b"]), "n": data}), max_size=2)
 commits = st.builds(
     Commit,
     entry=st.builds(JournalEntry, positions, st.dictionaries(names, data, max_size=2)),
     instances=st.dictionaries(names, st.none() | data, max_size=3),
     transitions=entries,
-    outbox=entries,
 )
 dispatches = st.builds(
     Dispatch,
     id=positions,
     previous=st.none() | positions,
     ledger=st.dictionaries(names, st.none() | data, max_size=3),
-    outbox=entries,
+    outbox=messages,
     decisions=st.lists(st.fixed_dictionaries({"alert": st.sampled_from([b"a", b"b"])}), max_size=2),
 )
 chunks = st.builds(BarChunk, st.sampled_from(["1m", "1d"]), names, data)
@@ -74,6 +74,7 @@ steps = st.one_of(
     st.tuples(st.just("take_outbox"), stores, names, st.integers(1, 3), st.just(0)),
     st.tuples(st.just("pending_outbox"), stores, names, st.integers(1, 3), st.just(0)),
     st.tuples(st.just("settle"), stores, st.integers(0, 20), names, st.booleans()),
+    st.tuples(st.just("requeue"), stores, st.lists(st.integers(0, 3), max_size=3)),
 )
 
 
@@ -85,6 +86,9 @@ async def outcome(store: Store, taken: list[OutboxEntry], name: str, *arguments:
             if taken:
                 await store.settle_outbox(taken[number % len(taken)], key, b"%d" % number, dead=dead)
             return None
+        if name == "requeue":
+            dead = await store.dead_letters(10)
+            return len(await store.requeue([dead[number % len(dead)].id for number in arguments[0] if dead]))
         result = await getattr(store, name)(*arguments)
     except StoreError as error:
         return type(error)
@@ -109,6 +113,7 @@ async def content(store: Store) -> Mapping[str, object]:
         "decisions": await store.decisions(10),
         "decisions of one": await store.decisions(2, "a"),
         "silences": await store.records("silences"),
+        "dead": [(letter.fields, letter.outcome) for letter in await store.dead_letters(10)],
         "depth": await store.outbox_depth(),
         "notified": await store.notified(["a", "b", "c"]),
     }

@@ -5,15 +5,15 @@ from contextlib import suppress
 
 import pytest
 
-from monitor.store.base import LeaseLost, OutboxEntry, Store
-from tests.contract.store.backends import Backend, commit
+from monitor.store.base import Dispatch, JournalId, LeaseLost, OutboxEntry, Store
+from tests.contract.store.backends import Backend
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def ask(store: Store, ms: int, count: int) -> None:
-    """A commit that asks for `count` notifications."""
-    await store.commit([commit(ms, outbox=[{"key": b"%d:%d" % (ms, n)} for n in range(count)])])
+    """A step of the dispatcher that asks for `count` notifications."""
+    await store.dispatch(Dispatch(JournalId(ms, 0), outbox=[{"key": b"%d:%d" % (ms, n)} for n in range(count)]))
 
 
 def keys(entries: list[OutboxEntry]) -> list[str]:
@@ -69,7 +69,7 @@ async def test_unsettled_notifications_go_to_whoever_asks_and_are_counted(backen
     assert await other.notified(["k2"]) == {}
 
 
-async def test_taking_waits_for_the_next_commit(store: Store):
+async def test_taking_waits_for_the_next_step(store: Store):
     taking = asyncio.create_task(store.take_outbox("a", 5, 30_000))
     await store.ping()
     assert not taking.done()

@@ -19,7 +19,7 @@ from monitor.store.memory import MemoryStore
 from monitor.store.redis_store import RedisStore
 from rules.transition import State
 from tests.integration.notify.servers import free_port, mail_server, web_server
-from tests.unit.monitor.notify.samples import commit, compose, transition, until
+from tests.unit.monitor.notify.samples import asked, compose, transition, until
 
 QUICK = DeliveryPolicy(base=0.05, cap=0.1, grace=2.0)
 
@@ -67,8 +67,8 @@ def mail(port: int) -> str:
 async def test_firing_and_resolved_arrive_by_mail_and_webhook(store):
     with mail_server() as box, web_server() as hook:
         async with notifying(store, {"mail": mail(box.port), "hook": f"json://127.0.0.1:{hook.port}"}):
-            await store.commit([commit(*compose(transition(), ["mail", "hook"]))])
-            await store.commit([commit(*compose(transition(new=State.RESOLVED), ["mail", "hook"]), number=2)])
+            await store.dispatch(asked(*compose(transition(), ["mail", "hook"])))
+            await store.dispatch(asked(*compose(transition(new=State.RESOLVED), ["mail", "hook"]), number=2))
             await until(lambda: len(box.mails) == len(hook.posts) == 2)
             await depth(store, (0, 0))
     assert [m["X-Rotation-State"] for m in box.mails] == ["firing", "resolved"]
@@ -82,7 +82,7 @@ async def test_a_dead_mail_server_does_not_delay_the_webhook_and_gets_its_mail_w
     port = free_port()
     with web_server() as hook:
         async with notifying(store, {"mail": mail(port), "hook": f"json://127.0.0.1:{hook.port}"}) as notifier:
-            await store.commit([commit(*compose(transition(), ["mail", "hook"]))])
+            await store.dispatch(asked(*compose(transition(), ["mail", "hook"])))
             await until(lambda: len(hook.posts) == 1)
             await until(lambda: "mail" in notifier.failing())
             with mail_server(port=port) as box:
@@ -95,14 +95,14 @@ async def test_a_webhook_that_refuses_for_good_ends_among_the_dead(store):
     with web_server() as hook:
         hook.status = 404
         async with notifying(store, {"hook": f"json://127.0.0.1:{hook.port}"}):
-            await store.commit([commit(*compose(transition(), ["hook"]))])
+            await store.dispatch(asked(*compose(transition(), ["hook"])))
             await depth(store, (0, 1))
     assert hook.requests == QUICK.refusals
 
 
 async def test_what_was_read_by_a_process_that_died_is_delivered_by_the_next(store):
     told = compose(transition(), ["hook"])
-    await store.commit([commit(*told)])
+    await store.dispatch(asked(*told))
     assert len(await store.take_outbox("another", 10, 0)) == 1
     with web_server() as hook:
         async with notifying(store, {"hook": f"json://127.0.0.1:{hook.port}"}):
@@ -122,7 +122,7 @@ async def test_a_burst_is_sent_in_parallel_and_arrives_whole(store):
     ]
     with mail_server() as box:
         async with notifying(store, {"mail": mail(box.port)}):
-            await store.commit([commit(*told)])
+            await store.dispatch(asked(*told))
             await until(lambda: len(box.mails) == 120, 30)
     arrived = [m["X-Rotation-Key"] for m in box.mails]
     assert sorted(arrived) == sorted(n.key for n in told)

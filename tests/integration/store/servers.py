@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from monitor.store.base import Commit, JournalEntry, JournalId, Store, StoreUnavailable
+from monitor.store.base import Commit, Dispatch, JournalEntry, JournalId, Store, StoreUnavailable
 from tests.contract.store.backends import program_or_skip
 
 
@@ -85,6 +85,10 @@ def decided(ms: int, size: int = 100, **parts: Any) -> Commit:
         JournalEntry(JournalId(ms, 0), {"quotes": bytes(size)}),
         instances={"last": name},
         transitions=[{"episode": name}],
-        outbox=[{"key": name}],
         **parts,
     )
+
+
+def told(first: int, last: int) -> Dispatch:
+    """A step with a notification for each of these times, named after it."""
+    return Dispatch(JournalId(last, 0), outbox=[{"key": b"%d" % ms} for ms in range(first, last + 1)])

@@ -18,7 +18,6 @@ from monitor.store.base import (
     Checkpoint,
     JournalId,
     LeaseLost,
-    OutboxEntry,
     StoreRefused,
     StoreRewound,
     StoreUnavailable,
@@ -27,7 +26,7 @@ from monitor.store.embedded import EmbeddedValkey
 from monitor.store.keys import GROUP, Keys
 from monitor.store.redis_store import RedisStore
 from tests.contract.store.backends import journal_ids, program_or_skip
-from tests.integration.store.servers import decided, raw, until_committed
+from tests.integration.store.servers import decided, raw, told, until_committed
 
 TIMEOUT = 0.5
 KEYS = Keys()
@@ -73,16 +72,14 @@ async def test_commits_survive_a_server_that_is_killed_again_and_again(server: E
     expected = [str(ms) for ms in range(1, acknowledged + 1)]
     assert await journal_ids(store) == [f"{ms}-0" for ms in expected]
     assert [f["episode"].decode() for _, f in await store.transitions(10_000)] == expected[::-1]
-    outbox = await store.take_outbox("a", 10_000, 0)
-    assert [entry.fields["key"].decode() for entry in outbox] == expected
     assert await store.instances() == {"last": expected[-1].encode()}
     await killing
 
 
 async def test_a_server_that_hangs_is_noticed_in_time_and_caught_up(server: EmbeddedValkey, store: RedisStore):
     await store.commit([decided(1)])
-    await store.take_outbox("a", 1, 0)
-    entry = OutboxEntry("1-1", 1, {})
+    await store.dispatch(told(1, 4))
+    (entry,) = await store.take_outbox("a", 1, 0)
     send(server, signal.SIGSTOP)
     commands = [
         lambda: store.commit([decided(2), decided(3)]),
@@ -125,7 +122,7 @@ async def test_a_server_that_lost_acknowledged_commits_is_not_written_on(server:
             await store.commit([decided(2)])
 
 
-@pytest.mark.parametrize("key", [KEYS.journal, KEYS.instances, KEYS.transitions, KEYS.outbox, KEYS.quote("SPY")])
+@pytest.mark.parametrize("key", [KEYS.journal, KEYS.instances, KEYS.transitions, KEYS.quote("SPY")])
 async def test_a_key_of_another_program_refuses_the_whole_commit(server: EmbeddedValkey, store: RedisStore, key: str):
     async with raw(server.url) as client:
         await client.delete(key)
@@ -149,6 +146,7 @@ async def test_a_server_without_memory_refuses_commits_and_lets_the_journal_be_t
     server: EmbeddedValkey, store: RedisStore
 ):
     await store.commit([decided(ms, 50_000) for ms in range(1, 20)])
+    await store.dispatch(told(1, 19))
     (entry,) = await store.take_outbox("a", 1, 0)
     async with raw(server.url) as client:
         await client.config_set("maxmemory", "1mb")
@@ -169,7 +167,7 @@ async def test_a_server_without_memory_refuses_commits_and_lets_the_journal_be_t
 async def test_consumers_of_former_daemons_are_forgotten(
     server: EmbeddedValkey, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ):
-    await store.commit([decided(1)])
+    await store.dispatch(told(1, 1))
     await store.take_outbox("holds one", 1, 0)
     await store.take_outbox("holds none", 1, 0)
     monkeypatch.setattr(redis_lease, "IDLE_CONSUMER_MS", -1)
@@ -188,6 +186,7 @@ async def test_nothing_grows_with_uptime(server: EmbeddedValkey):
         for ms in range(first, first + 1_000, 50):
             group = [decided(n, quotes={"SPY": {"bid": str(n)}}) for n in range(ms, ms + 50)]
             await store.commit(group)
+            await store.dispatch(told(ms, ms + 49))
             for entry in await store.take_outbox("a", 100, 0):
                 key = entry.fields["key"].decode()
                 await store.settle_outbox(entry, key, b"outcome", dead=int(key) % 2 == 0)
@@ -202,3 +201,32 @@ async def test_nothing_grows_with_uptime(server: EmbeddedValkey):
     await store.close()
     assert names_after == names
     assert {name: size for name, size in after.items() if size > 1.2 * before[name] + 500} == {}
+
+
+@pytest.mark.parametrize("key", [KEYS.outbox, KEYS.notified, KEYS.notified_order])
+async def test_a_key_of_another_program_leaves_dead_letters_where_they_are(
+    server: EmbeddedValkey, store: RedisStore, key: str
+):
+    await store.dispatch(told(1, 1))
+    (entry,) = await store.take_outbox("a", 1, 0)
+    await store.settle_outbox(entry, "1", b"refused", dead=True)
+    (letter,) = await store.dead_letters(5)
+    async with raw(server.url) as client:
+        await client.set(key, "mine")
+        with pytest.raises(StoreRefused, match=r"is a string and must be a .*another program uses this key"):
+            await store.requeue([letter.id])
+    assert await store.dead_letters(5) == [letter]
+
+
+async def test_a_server_without_memory_keeps_dead_letters(server: EmbeddedValkey, store: RedisStore):
+    await store.dispatch(told(1, 3))
+    for entry in await store.take_outbox("a", 5, 0):
+        await store.settle_outbox(entry, entry.fields["key"].decode(), b"refused", dead=True)
+    letters = await store.dead_letters(5)
+    async with raw(server.url) as client:
+        await client.config_set("maxmemory", "1mb")
+        with pytest.raises(StoreRefused, match="raise `maxmemory`"):
+            await store.requeue([letter.id for letter in letters])
+        assert await store.dead_letters(5) == letters
+        await client.config_set("maxmemory", "0")
+    assert len(await store.requeue([letter.id for letter in letters])) == 3

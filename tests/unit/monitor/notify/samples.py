@@ -10,7 +10,7 @@ from monitor.alerting.alert import of_transition
 from monitor.notify.compose import OnTemplateError, describe, message
 from monitor.notify.message import Kind, Notification
 from monitor.notify.sender import Delivery, Verdict
-from monitor.store.base import Commit, JournalEntry, JournalId
+from monitor.store.base import Dispatch, JournalId
 from rules.transition import Evidence, Reason, State, Transition
 
 AT = 1_769_180_850_000_000_000  # 2026-01-23 10:07:30 New York
@@ -126,6 +126,6 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
             await asyncio.sleep(0.002)
 
 
-def commit(*notifications: Notification, number: int = 1) -> Commit:
-    """A commit whose outbox holds these notifications."""
-    return Commit(JournalEntry(JournalId(number, 0), {"rows": b"0"}), outbox=[n.encode() for n in notifications])
+def asked(*notifications: Notification, number: int = 1) -> Dispatch:
+    """A step of the dispatcher that puts these notifications into the outbox."""
+    return Dispatch(JournalId(number, 0), outbox=[n.encode() for n in notifications])

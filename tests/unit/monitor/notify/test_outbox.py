@@ -11,9 +11,9 @@ from monitor.notify.lane import DeliveryPolicy
 from monitor.notify.message import Kind, Notification
 from monitor.notify.outbox import Notifier
 from monitor.notify.sender import Delivery, Verdict
-from monitor.store.base import LeaseLost, OutboxEntry, StoreRefused
+from monitor.store.base import Dispatch, JournalId, LeaseLost, OutboxEntry, StoreRefused
 from monitor.store.memory import MemoryServer, MemoryStore
-from tests.unit.monitor.notify.samples import AT, ScriptedSender, commit, notification, until
+from tests.unit.monitor.notify.samples import AT, ScriptedSender, asked, notification, until
 
 QUICK = DeliveryPolicy(base=0.001, cap=0.005, grace=1.0)
 BUSY = Delivery(Verdict.TRANSIENT, "busy")
@@ -48,7 +48,7 @@ async def outcome(store: MemoryStore, told: Notification) -> dict[str, object]:
 async def test_a_notification_is_delivered_and_settled_with_its_outcome(store):
     sender, told = ScriptedSender(), notification()
     async with running(Notifier(store, {"desk": sender}, now=lambda: AT)):
-        await store.commit([commit(told)])
+        await store.dispatch(asked(told))
         await until(lambda: bool(store.server.notified))
     assert sender.delivered == [told.key]
     assert (await outcome(store, told)) == {
@@ -67,16 +67,16 @@ async def test_sending_starts_at_the_commit_and_not_at_the_next_read(store):
         await asyncio.sleep(0.05)  # the notifier is blocked in its read
         loop = asyncio.get_running_loop()
         started = loop.time()
-        await store.commit([commit(notification())])
+        await store.dispatch(asked(notification()))
         await until(lambda: bool(sender.attempts))
         assert loop.time() - started < 1.0  # a busy machine; the read blocks for 5 s
 
 
 async def test_what_a_crash_left_comes_before_anything_new(store):
     old, new = notification("a"), notification("b")
-    await store.commit([commit(old)])
+    await store.dispatch(asked(old))
     assert len(await store.take_outbox("notifier", 10, 0)) == 1  # read and then killed
-    await store.commit([commit(new, number=2)])
+    await store.dispatch(asked(new, number=2))
     sender = ScriptedSender()
     async with running(Notifier(store, {"desk": sender})):
         await until(lambda: len(sender.delivered) == 2)
@@ -85,10 +85,10 @@ async def test_what_a_crash_left_comes_before_anything_new(store):
 
 async def test_what_the_store_knows_as_delivered_is_settled_and_not_sent(store):
     told, counted = notification(), []
-    await store.commit([commit(told)])
+    await store.dispatch(asked(told))
     [entry] = await store.take_outbox("another", 1, 0)
     await store.settle_outbox(entry, told.key, b'{"outcome":"delivered"}', dead=False)
-    await store.commit([commit(told, number=2)])
+    await store.dispatch(asked(told, number=2))
     sender = ScriptedSender()
     async with running(Notifier(store, {"desk": sender}, on_outcome=lambda *what: counted.append(what))):
         await until(lambda: not store.server.outbox)
@@ -100,7 +100,7 @@ async def test_what_the_store_knows_as_delivered_is_settled_and_not_sent(store):
 async def test_a_transient_failure_is_retried_until_it_works(store):
     sender, told, counted = ScriptedSender([BUSY, BUSY, RuntimeError("a bug")]), notification(), []
     async with running(Notifier(store, {"desk": sender}, policy=QUICK, on_outcome=lambda *what: counted.append(what))):
-        await store.commit([commit(told)])
+        await store.dispatch(asked(told))
         await until(lambda: bool(store.server.notified))
     assert len(sender.attempts) == 4
     assert (await outcome(store, told))["attempts"] == 4
@@ -118,18 +118,18 @@ async def test_a_transient_failure_is_retried_until_it_works(store):
 async def test_a_message_is_given_up_for_a_reason_and_kept_among_the_dead(store, policy, answer, reason, attempts):
     sender, told = ScriptedSender([answer] * 50), notification()
     async with running(Notifier(store, {"desk": sender}, policy=policy)):
-        await store.commit([commit(told)])
+        await store.dispatch(asked(told))
         await until(lambda: bool(store.server.dead))
     assert len(sender.attempts) == attempts
     assert (await outcome(store, told))["detail"] == reason
     assert (await outcome(store, told))["outcome"] == "dead"
-    assert store.server.dead[0]["key"] == told.key.encode()
+    assert store.server.dead[0].fields["key"] == told.key.encode()
 
 
 async def test_refusals_count_only_when_they_come_running(store):
     sender = ScriptedSender([REFUSED, REFUSED, BUSY, REFUSED, REFUSED, OK])
     async with running(Notifier(store, {"desk": sender}, policy=QUICK)):
-        await store.commit([commit(notification())])
+        await store.dispatch(asked(notification()))
         await until(lambda: bool(sender.delivered))
     assert len(sender.attempts) == 6
 
@@ -137,7 +137,7 @@ async def test_refusals_count_only_when_they_come_running(store):
 async def test_an_unknown_receiver_is_dead_at_once(store):
     told = notification(receiver="nobody")
     async with running(Notifier(store, {"desk": ScriptedSender(), "mail": ScriptedSender()})):
-        await store.commit([commit(told)])
+        await store.dispatch(asked(told))
         await until(lambda: bool(store.server.dead))
     assert (await outcome(store, told))["detail"] == "no receiver of this name is configured; there are: desk, mail"
 
@@ -155,12 +155,11 @@ async def test_an_unknown_receiver_is_dead_at_once(store):
 )
 async def test_an_entry_that_cannot_be_read_is_dead_and_the_next_is_delivered(store, fields):
     sender, good = ScriptedSender(), notification()
-    bad = commit()
-    bad = type(bad)(bad.entry, outbox=[fields, good.encode()])
+    bad = Dispatch(JournalId(1, 0), outbox=[fields, good.encode()])
     async with running(Notifier(store, {"desk": sender})):
-        await store.commit([bad])
+        await store.dispatch(bad)
         await until(lambda: bool(sender.delivered) and bool(store.server.dead) and not store.server.outbox)
-    assert b"not a notification" in store.server.dead[0]["outcome"]
+    assert b"not a notification" in store.server.dead[0].outcome
 
 
 async def test_resolved_waits_for_its_firing_and_other_episodes_do_not(store):
@@ -170,7 +169,7 @@ async def test_resolved_waits_for_its_firing_and_other_episodes_do_not(store):
     other = notification("b")
     policy = DeliveryPolicy(base=30.0, grace=0.1)
     async with running(Notifier(store, {"desk": sender}, policy=policy)):
-        await store.commit([commit(*first, other)])
+        await store.dispatch(asked(*first, other))
         await until(lambda: len(sender.attempts) == 2)
         assert sender.attempts == [first[0].key, other.key]
         sender.gate.set()
@@ -184,7 +183,7 @@ async def test_a_stuck_receiver_does_not_delay_another(store):
     policy = DeliveryPolicy(grace=0.05)
     told = [notification(f"e{i}", receiver=name) for i in range(20) for name in ("stuck", "quick")]
     async with running(Notifier(store, {"stuck": stuck, "quick": quick}, policy=policy)):
-        await store.commit([commit(*told)])
+        await store.dispatch(asked(*told))
         await until(lambda: len(quick.delivered) == 20)
         assert stuck.delivered == []
         assert stuck.most_under_way == policy.parallel
@@ -197,11 +196,11 @@ async def test_what_finds_no_room_stays_in_the_outbox_and_comes_in_order(store):
     told = [notification(f"e{i}", kind) for i in range(6) for kind in (Kind.FIRING, Kind.RESOLVED)]
     notifier = Notifier(store, {"desk": sender, "mail": ScriptedSender()}, policy=policy)
     async with running(notifier):
-        await store.commit([commit(*told)])
+        await store.dispatch(asked(*told))
         await until(lambda: bool(sender.attempts))
         assert notifier.held == 4
-        await store.commit([commit(notification("late"), number=2)])
-        await store.commit([commit(notification("other", receiver="mail"), number=3)])
+        await store.dispatch(asked(notification("late"), number=2))
+        await store.dispatch(asked(notification("other", receiver="mail"), number=3))
         await until(lambda: len(store.server.notified) == 1)  # the other receiver is not held up
         assert notifier.held == 4
         assert sender.gate is not None
@@ -217,7 +216,7 @@ async def test_the_store_away_delays_the_note_and_sends_nothing_twice(store):
     sender, told = ScriptedSender(gate=asyncio.Event()), [notification("a"), notification("b")]
     assert sender.gate is not None
     async with running(Notifier(store, {"desk": sender}, policy=QUICK)):
-        await store.commit([commit(*told)])
+        await store.dispatch(asked(*told))
         await until(lambda: len(sender.attempts) == 2)
         store.server.available = False
         sender.gate.set()
@@ -226,14 +225,14 @@ async def test_the_store_away_delays_the_note_and_sends_nothing_twice(store):
         assert store.server.notified == {}
         store.server.available = True
         await until(lambda: len(store.server.notified) == 2)
-        await store.commit([commit(notification("c"), number=2)])
+        await store.dispatch(asked(notification("c"), number=2))
         await until(lambda: len(sender.delivered) == 3)
     assert sender.attempts == [told[0].key, told[1].key, notification("c").key]
 
 
 async def test_starting_while_the_store_is_away(store):
     sender = ScriptedSender()
-    await store.commit([commit(notification())])
+    await store.dispatch(asked(notification()))
     store.server.available = False
     async with running(Notifier(store, {"desk": sender})):
         await asyncio.sleep(0.05)
@@ -258,7 +257,7 @@ async def test_an_answer_lost_on_the_way_is_read_again():
     store, sender = LosesAnswers(), ScriptedSender()
     await store.acquire("test")
     async with running(Notifier(store, {"desk": sender})):
-        await store.commit([commit(notification())])
+        await store.dispatch(asked(notification()))
         await until(lambda: bool(sender.delivered))
     assert store.lost == 1
 
@@ -268,9 +267,9 @@ async def test_an_entry_with_the_key_of_one_under_way_is_not_sent(store):
     assert sender.gate is not None
     notifier = Notifier(store, {"desk": sender})
     async with running(notifier):
-        await store.commit([commit(told)])
+        await store.dispatch(asked(told))
         await until(lambda: bool(sender.attempts))
-        await store.commit([commit(told, number=2)])
+        await store.dispatch(asked(told, number=2))
         await asyncio.sleep(0.05)
         sender.gate.set()
         await until(lambda: bool(store.server.notified))
@@ -284,7 +283,7 @@ async def test_another_daemon_taking_over_ends_the_run(store, monkeypatch):
         raise LeaseLost("epoch 2 holds the lease")
 
     monkeypatch.setattr(store, "settle_outbox", refused)
-    await store.commit([commit(notification())])
+    await store.dispatch(asked(notification()))
     with pytest.raises(LeaseLost):
         await Notifier(store, {"desk": ScriptedSender()}, policy=QUICK).run()
 
@@ -293,7 +292,7 @@ async def test_a_stop_lets_a_send_under_way_finish(store):
     sender, told = ScriptedSender(gate=asyncio.Event()), notification()
     assert sender.gate is not None
     task = asyncio.create_task(Notifier(store, {"desk": sender}).run())
-    await store.commit([commit(told, notification("waiting", receiver="desk"))])
+    await store.dispatch(asked(told, notification("waiting", receiver="desk")))
     await until(lambda: len(sender.attempts) == 2)
     task.cancel()
     await asyncio.sleep(0)
@@ -307,7 +306,7 @@ async def test_a_stop_lets_a_send_under_way_finish(store):
 async def test_a_stop_abandons_what_outlasts_the_grace_and_it_is_sent_by_the_next_run(store):
     stuck, told = ScriptedSender(gate=asyncio.Event()), notification()
     task = asyncio.create_task(Notifier(store, {"desk": stuck}, policy=DeliveryPolicy(grace=0.05)).run())
-    await store.commit([commit(told)])
+    await store.dispatch(asked(told))
     await until(lambda: bool(stuck.attempts))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -321,7 +320,7 @@ async def test_a_stop_abandons_what_outlasts_the_grace_and_it_is_sent_by_the_nex
 async def test_a_stop_does_not_wait_for_back_off(store):
     sender = ScriptedSender([BUSY])
     task = asyncio.create_task(Notifier(store, {"desk": sender}, policy=DeliveryPolicy(base=300.0)).run())
-    await store.commit([commit(notification())])
+    await store.dispatch(asked(notification()))
     await until(lambda: bool(sender.attempts) and sender.under_way == 0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -333,7 +332,7 @@ async def test_a_receiver_that_fails_and_comes_back_is_reported_once_each(store)
     sender = ScriptedSender([BUSY] * 5)
     notifier = Notifier(store, {"desk": sender}, policy=QUICK, on_failing=lambda *what: heard.append(what))
     async with running(notifier):
-        await store.commit([commit(notification())])
+        await store.dispatch(asked(notification()))
         await until(lambda: bool(sender.delivered))
         await until(lambda: len(heard) == 2)
         assert notifier.failing() == {}
@@ -354,7 +353,7 @@ async def test_deliver_now_needs_no_store_and_sends_once():
 
 async def test_thousands_of_messages_after_a_long_outage_arrive_once_each(store):
     told = [notification(f"e{i}", kind) for i in range(1_000) for kind in (Kind.FIRING, Kind.RESOLVED)]
-    await store.commit([commit(*told)])
+    await store.dispatch(asked(*told))
     await store.take_outbox("notifier", 10_000, 0)
     store.server.clock = lambda base=store.server.clock: base() + 60.0  # handed out a minute ago
     sender = ScriptedSender()
