@@ -42,10 +42,11 @@ class Cadence:
 
     Args:
         session_ns: Length of a session, in which the promise about false alarms is made.
+        false_alarm: The probability of one in a session, at a stable rate.
     """
 
-    def __init__(self, session_ns: int) -> None:
-        self._session = float(session_ns)
+    def __init__(self, session_ns: int, false_alarm: float = FALSE_ALARM) -> None:
+        self._session, self._false_alarm = float(session_ns), false_alarm
         self.heard: Times = np.empty(0, dtype=np.int64)
         self._gap_from: Times = np.empty(0, dtype=np.int64)
         self.known: Times = np.empty(0, dtype=np.int64)
@@ -81,15 +82,15 @@ class Cadence:
         self.heard[known] = np.maximum(self.heard[known], at)
         self._gap_from[known] = np.maximum(self._gap_from[known], at)
 
-    def patience(self) -> Floats:
+    def patience(self, floor: int = FLOOR_NS) -> Floats:
         """Nanoseconds of silence that are no chance any more, by place; infinite where too little is known."""
         gaps = np.clip(self.known, 1, WEIGHED).astype(np.float64)
         mean = np.maximum(self.mean, 1.0)
-        means = gaps * np.expm1(np.log(np.maximum(self._session / mean, 1.0) / FALSE_ALARM) / gaps)
+        means = gaps * np.expm1(np.log(np.maximum(self._session / mean, 1.0) / self._false_alarm) / gaps)
         # Twice the estimate of the deviation, since 64 gaps tell it within an eighth.
         regular = np.where(self.known >= WEIGHED, np.minimum(1.0, 4.0 * self.variance / mean**2), 1.0)
         means = 1.0 + (means - 1.0) * regular
-        patience = np.maximum(FLOOR_NS, np.maximum(means * self.mean, BURSTS * self.longest))
+        patience = np.maximum(floor, np.maximum(means * self.mean, BURSTS * self.longest))
         return np.where(self.known >= ENOUGH, patience, np.inf)
 
     def silent(self, at: int) -> npt.NDArray[np.bool_]:
@@ -113,7 +114,7 @@ class Cadence:
 
     def _of(self, places: Places) -> Cadence:
         """Some places alone."""
-        some = Cadence(int(self._session))
+        some = Cadence(int(self._session), self._false_alarm)
         some.heard, some.known, some.mean = self.heard[places], self.known[places], self.mean[places]
         some.variance, some.longest = self.variance[places], self.longest[places]
         return some

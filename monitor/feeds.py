@@ -88,19 +88,21 @@ class Connected:
         self._backlog = backlog
         self._rows: Counter[str] = Counter()
         self._lag = Lags()
+        self._liveness = liveness.of_feed()
         feed = protocol(config, name)
         self._supervisor = Supervisor(
             feed,
             self._take,
             monotonic=clock.monotonic,
             now_ns=clock.wall_ns,
-            expects_data=liveness.expects_data,
+            expects_data=self._liveness.expects_data,
             recorder=Capture(config.capture, name, about=about(config)) if config.capture else None,
             connect=transport(config, feed, positions),
         )
 
     async def _take(self, batch: Batch) -> None:
         self._rows.update({kind: frame.height for kind, frame in batch.frames().items() if frame.height})
+        self._liveness.came()
         durations, weight = on_the_way(batch)
         self._lag.add(durations, batch.received_at, weight)
         await self._backlog.put(batch)

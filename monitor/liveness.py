@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import numpy as np
+
+from connectors.supervisor import DEFAULT as SILENCE
+from monitor.cadence import ENOUGH, MERGED_NS, Cadence
 from monitor.calendar import TradingCalendar
 from rules.ruleset import Hours
 
 _SECOND: Final = 1_000_000_000
+_PLACE: Final = np.array([0])
+_FALSE_ALARM: Final = 0.01
+"""In a session: it costs a connection, not a night's sleep, and a dead line is found the sooner."""
 _MEMORY: Final = 0.9
 _PATIENCE: Final = 600 * _SECOND
 
@@ -25,6 +32,41 @@ class WallLiveness:
     def expects_data(self) -> bool:
         """Whether silence is a fault now."""
         return self._calendar.is_open(self._now(), Hours.REGULAR)
+
+    def of_feed(self) -> FeedLiveness:
+        """For one feed, which has a cadence of its own."""
+        return LearntLiveness(self._calendar, self._now)
+
+
+class LearntLiveness:
+    """One feed's data are expected while the market is open, and not before its own cadence says so.
+
+    A feed of a few thin instruments may rightly be silent for minutes: it would else be connected anew twice a minute.
+    Until enough gaps are known, and after each restart, it is judged as any other.
+    """
+
+    def __init__(self, calendar: TradingCalendar, now: Callable[[], int]) -> None:
+        self._calendar, self._now = calendar, now
+        self._cadence = Cadence(calendar.session_ns, _FALSE_ALARM)
+        self._cadence.cover(1)
+        self._heard_at = 0
+
+    def came(self) -> None:
+        """Data came."""
+        now = self._now()
+        if now - self._heard_at >= MERGED_NS:  # most batches follow within milliseconds, and pay nothing
+            self._heard_at = now
+            self._cadence.hear(_PLACE, self._calendar.trading_clock(np.array([now])))
+
+    def expects_data(self) -> bool:
+        """Whether silence of :data:`connectors.supervisor.DEFAULT`'s length, from now on, is a fault."""
+        now = self._now()
+        if not self._calendar.is_open(now, Hours.REGULAR):
+            return False
+        if self._cadence.known[0] < ENOUGH:
+            return True
+        patience = float(self._cadence.patience(0)[0]) - SILENCE.silence * _SECOND
+        return self._calendar.trading_time(self._heard_at, now, Hours.REGULAR) >= patience
 
 
 class EventLiveness:
@@ -50,6 +92,13 @@ class EventLiveness:
         if event_time > self._event_time:
             self._event_time, self._at = event_time, at
 
+    def of_feed(self) -> FeedLiveness:
+        """For one feed: a replay has one cadence."""
+        return self
+
+    def came(self) -> None:
+        """Data came: told by their time."""
+
     def expects_data(self) -> bool:
         """Whether silence is a fault now."""
         if not self._event_time or not self._took:
@@ -62,3 +111,4 @@ class EventLiveness:
 
 
 Liveness = WallLiveness | EventLiveness
+FeedLiveness = LearntLiveness | EventLiveness
