@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from monitor.cli.many import ManyValuesCommand
 from monitor.cli.output import JSON, format_option, print_diagnostics, print_json
 
 if TYPE_CHECKING:
+    from monitor.settings import ReceiverSettings
     from rules.diagnostics import Diagnostic
     from rules.ruleset import RuleSet
 
@@ -129,6 +130,7 @@ def _check_config(config: Path, data: Sequence[Path], findings: _Findings) -> No
         for url in receiver.urls:
             if wrong := validate(url.get_secret_value()):
                 findings.add([Diagnostic(str(config), 0, 0, Level.ERROR, f"receiver `{name}`: {wrong}")])
+    findings.add(Diagnostic(str(config), 0, 0, Level.WARNING, said) for said in _unpictured(settings.receivers))
     if settings.rules:
         ruleset = _check_rules(settings.rules, findings)
         for rule in ruleset.alerts if ruleset else ():
@@ -139,6 +141,26 @@ def _check_config(config: Path, data: Sequence[Path], findings: _Findings) -> No
         if ruleset is not None:
             files = [*settings.history_files, *data]
             _check_history(ruleset, files, settings.calendar, findings)
+
+
+def _unpictured(receivers: Mapping[str, ReceiverSettings]) -> Iterator[str]:
+    """Why messages that are to have a picture will go without."""
+    from monitor.charts.raster import FontMissing, check_text
+    from monitor.notify.receivers import takes_pictures, validate
+
+    pictured = {name: receiver for name, receiver in receivers.items() if receiver.picture}
+    for name, receiver in pictured.items():
+        urls = [url.get_secret_value() for url in receiver.urls]
+        if not any(takes_pictures(url) or validate(url) for url in urls):
+            yield (
+                f"receiver `{name}`: none of its addresses takes a picture, its messages go without; "
+                "mails and Slack's bots (slack://xoxb-...) do, Slack's incoming webhooks do not"
+            )
+    if pictured:
+        try:
+            check_text()
+        except (FontMissing, ImportError, ValueError) as error:
+            yield f"pictures cannot be drawn, messages go without: {error}"
 
 
 def _check_rules(paths: Sequence[Path], findings: _Findings) -> RuleSet | None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.charts.raster import fonts
+
 RULES = "groups:\n  - name: g\n    rules:\n      - {alert: a, when: 'ret(IWM, 1d) > 1%', notify: [desk]}\n"
 WRONG_RULES = "groups:\n  - name: g\n    rules:\n      - {alert: b, when: 'ret(IWM, 1d) > 400'}\n"
 CONFIG = "rules: [rules]\nfeeds: {sim: {type: simulator}}\nreceivers: {desk: {urls: [console://]}}\n"
@@ -53,6 +55,36 @@ def test_a_receiver_that_no_service_understands(rotation, folder):
     assert said.code == 1
     assert "receiver `desk`" in said.err
     assert "5ecret" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("console://", True),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#desk", True),
+        ("slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#desk", False),
+        ("mailto://127.0.0.1?from=monitor@example.com&to=desk@example.com", False),
+    ],
+)
+def test_a_receiver_that_cannot_have_its_pictures_is_named(rotation, folder, url, warned):
+    (folder / "rotation.yaml").write_text(CONFIG.replace("{urls: [console://]}", f"{{urls: ['{url}'], picture: true}}"))
+    said = rotation("check")
+    assert said.code == 0
+    assert ("warning: receiver `desk`: none of its addresses takes a picture" in said.err) is warned
+    assert "TIiajkdnlazkcOXrIdevi7FQ" not in said.err
+
+
+def test_a_missing_font_is_said_where_pictures_are_wanted(rotation, folder, monkeypatch):
+    monkeypatch.setattr("ttf_opensans.TTF_BIN_FOLDER", "/nowhere")
+    fonts.cache_clear()
+    try:
+        assert "pictures cannot be drawn" not in rotation("check").err
+        (folder / "rotation.yaml").write_text(CONFIG.replace("console://]", "console://], picture: true"))
+        said = rotation("check")
+    finally:
+        fonts.cache_clear()
+    assert said.code == 0
+    assert "warning: pictures cannot be drawn, messages go without: no font at /nowhere" in said.err
 
 
 def test_json_is_one_fault_a_line(rotation, folder):
