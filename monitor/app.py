@@ -57,6 +57,7 @@ from monitor.web.alertmanager.routes import alertmanager
 from monitor.web.api import create_app, snapshot
 from monitor.web.feeds import feed_page
 from monitor.web.ingest import ingest
+from monitor.web.notify import notify_routes
 from monitor.web.server import WebServer
 from monitor.web.standby import Standing
 from rules.budget import Budget
@@ -136,7 +137,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         pictured = any(receiver.picture for receiver in config.receivers.values())
         painter = Painter(await stack.enter_async_context(rasterizer()), calendar, on_outcome=metrics.picture)
         stack.push_async_callback(painter.close)
-        senders = {name: _receiver(name, receiver, painter) for name, receiver in config.receivers.items()}
+        page = config.web.address
+        senders = {name: _receiver(name, receiver, painter, page) for name, receiver in config.receivers.items()}
         owner = owner_name()
         async with asyncio.TaskGroup() as both:  # the store reads its files meanwhile
             opening = both.create_task(_open_store(stack, config))
@@ -244,6 +246,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         app = create_app(daemon, config.web)
         app.include_router(ingest(backlog, positions))
         app.include_router(feed_page(daemon))
+        app.include_router(notify_routes(daemon))
         app.include_router(
             alertmanager(dispatcher, policy, list(config.receivers), original(config, policy), clock.wall_ns())
         )
@@ -415,11 +418,11 @@ async def _open_store(stack: contextlib.AsyncExitStack, config: settings.Setting
             await asyncio.sleep(1)
 
 
-def _receiver(name: str, config: settings.ReceiverSettings, painter: Painter) -> Sender:
+def _receiver(name: str, config: settings.ReceiverSettings, painter: Painter, page: str) -> Sender:
     urls = [url.get_secret_value() for url in config.urls]
     try:
         pictures = painter.on(Theme(config.picture)) if config.picture else None
-        return open_receiver(urls, deadline=config.deadline / _SECOND, zone=_ZONE, pictures=pictures)
+        return open_receiver(urls, deadline=config.deadline / _SECOND, zone=_ZONE, pictures=pictures, page=page)
     except ValueError as error:
         raise StartError(f"receiver `{name}`: {error}") from error
 

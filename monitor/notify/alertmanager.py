@@ -14,11 +14,13 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import httpx
+import msgspec
 
 from monitor import clock
 from monitor.alerting.alert import ALERTNAME, SUMMARY
+from monitor.notify import http_answer
 from monitor.notify.message import AlertNotice, Kind, Notification
-from monitor.notify.sender import Delivery, Verdict
+from monitor.notify.sender import Delivery, Verdict, failure
 
 SCHEMES: Final = {"alertmanager": "http", "alertmanagers": "https"}
 RESEND: Final = 60.0
@@ -27,7 +29,6 @@ LASTING: Final = 5 * 60 * 1_000_000_000
 """Nanoseconds that an alert lasts there without being told again: four missed tellings are survived."""
 _AT_ONCE: Final = 500
 _SAID: Final = 300
-_TRY_AGAIN: Final = frozenset({408, 425, 429})
 _PATH: Final = "/api/v2/alerts"
 
 
@@ -76,12 +77,10 @@ class AlertmanagerSender:
 
     async def _post(self, alerts: Sequence[Mapping[str, Any]]) -> Delivery:
         outcomes = await asyncio.gather(*(peer.post(alerts) for peer in self._peers))
-        failed = [each for each in outcomes if not each.delivered]
         detail = "; ".join(each.detail for each in outcomes)
-        if len(failed) < len(outcomes):
+        if any(each.delivered for each in outcomes):
             return Delivery(Verdict.DELIVERED, detail)
-        fatal = all(each.verdict is Verdict.FATAL for each in failed)
-        return Delivery(Verdict.FATAL if fatal else Verdict.TRANSIENT, detail)
+        return failure(outcomes, detail)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -107,19 +106,15 @@ class _Peer:
 
     async def post(self, alerts: Sequence[Mapping[str, Any]]) -> Delivery:
         try:
-            async with asyncio.timeout(self._deadline):
-                answer = await self._client.post(_PATH, json=alerts)
+            answer = await http_answer.post(self._client, _PATH, msgspec.json.encode(alerts), {}, self._deadline)
         except TimeoutError:
             return Delivery(Verdict.TRANSIENT, f"{self.target}: no answer within {self._deadline:g} s")
         except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: it is closed, the daemon is stopping
             return Delivery(Verdict.TRANSIENT, f"{self.target}: {type(error).__name__} {error}".strip())
-        if answer.is_success:
+        if answer.verdict is Verdict.DELIVERED:
             return Delivery(Verdict.DELIVERED, f"{self.target}: accepted")
-        said = " ".join(answer.text.split())[:_SAID]
-        fatal = answer.is_client_error and answer.status_code not in _TRY_AGAIN
-        return Delivery(
-            Verdict.FATAL if fatal else Verdict.TRANSIENT, f"{self.target}: {answer.status_code} {said}".strip()
-        )
+        said = f"{self.target}: {answer.status} {answer.text[:_SAID]}".strip()
+        return Delivery(answer.verdict, said, answer.retry_after)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -130,16 +125,27 @@ def posted(notice: AlertNotice, wall: int) -> dict[str, Any]:
     over = notice.kind is Kind.RESOLVED
     starts_at = min(notice.started_at, wall)
     ends_at = max(starts_at, min(notice.at, wall)) if over else wall + LASTING
-    labels = {**notice.labels, ALERTNAME: notice.alert, "severity": notice.severity}
-    annotations = {**notice.annotations, SUMMARY: notice.summary}
     return {
-        "labels": {name: text for name, text in labels.items() if text},
-        "annotations": {name: text for name, text in annotations.items() if text},
-        "startsAt": _time(starts_at),
-        "endsAt": _time(ends_at),
+        "labels": labels_of(notice),
+        "annotations": annotations_of(notice),
+        "startsAt": rfc3339(starts_at),
+        "endsAt": rfc3339(ends_at),
     }
 
 
-def _time(ns: int) -> str:
+def labels_of(notice: AlertNotice) -> dict[str, str]:
+    """All labels of an alert, its name and severity among them; Alertmanager knows no empty ones."""
+    labels = {**notice.labels, ALERTNAME: notice.alert, "severity": notice.severity}
+    return {name: text for name, text in labels.items() if text}
+
+
+def annotations_of(notice: AlertNotice) -> dict[str, str]:
+    """All annotations of an alert, its summary among them."""
+    annotations = {**notice.annotations, SUMMARY: notice.summary}
+    return {name: text for name, text in annotations.items() if text}
+
+
+def rfc3339(ns: int) -> str:
+    """A time (UTC ns) with all its nanoseconds: ``2026-01-23T15:07:30.000000000Z``."""
     seconds, rest = divmod(ns, 1_000_000_000)
     return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

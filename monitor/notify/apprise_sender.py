@@ -28,7 +28,9 @@ from apprise.plugins.slack import NotifySlack, SlackMode
 from apprise.result import AppriseResult, AppriseResultStatus
 
 from monitor.notify import values
+from monitor.notify.http_answer import verdict as http_verdict
 from monitor.notify.message import Kind, Notification
+from monitor.notify.redaction import pieces, redacted
 from monitor.notify.render import payload, render
 from monitor.notify.sender import Delivery, FanOut, Picture, Pictures, Verdict
 from monitor.notify.templates import clipped
@@ -46,10 +48,9 @@ _CAPTION: Final = 300
 """Characters of the words that stand with a picture which is a message of its own."""
 _SHOWN_WIDTH: Final = 900
 """CSS pixels of a picture in a mail; it has more of its own, for sharp screens."""
-_SHORTEST_SECRET: Final = 4
 _HTTP_ERROR: Final = re.compile(r"error=(\d{3})\b")
 _SMTP_ERROR: Final = re.compile(r"Socket Exception: .*?\((\d{3}), b|was refused: (\d{3}) ")
-_TRY_AGAIN: Final = frozenset({408, 425, 429})
+_SMTP_FOR_GOOD: Final = 500
 _TYPES: Final = {"critical": NotifyType.FAILURE, "warning": NotifyType.WARNING, "info": NotifyType.INFO}
 _EXAMPLES: Final = ("slack", "mailto", "mailtos", "discord", "tgram", "msteams", "json", "jsons", "ntfy", "pover")
 
@@ -72,7 +73,7 @@ def validate(url: str) -> str | None:
     if scheme not in known:
         near = get_close_matches(scheme, known, 3) or _EXAMPLES
         return f"no service of the kind {scheme}://; apprise knows {', '.join(near)} and {len(known) - len(near)} more"
-    reasons = _redacted((line for line in said.getvalue().splitlines() if " URL: " not in line), _parts(url))
+    reasons = redacted((line for line in said.getvalue().splitlines() if " URL: " not in line), pieces(url))
     return (
         f"apprise cannot use this {scheme}:// address: {'; '.join(reasons) or 'a part of it is missing or malformed'}"
     )
@@ -94,19 +95,19 @@ def verdict(result: AppriseResult | None, said: Iterable[str]) -> Verdict:
     """Whether an attempt worked, and if not, whether trying again may help.
 
     apprise tells success from failure; the cause is only in its log: HTTP services say ``error=404``, mail servers
-    answer ``(535, b'...')``. Refused for good are HTTP 4xx except 408, 425 and 429, and SMTP 5xx; all else may pass.
+    answer ``(535, b'...')``. Refused for good are SMTP 5xx and the HTTP statuses of
+    :func:`monitor.notify.http_answer.verdict`; all else may pass.
     """
     if result is not None and result.status is AppriseResultStatus.SUCCESS:
         return Verdict.DELIVERED
     if result is not None and result.status is AppriseResultStatus.NOMATCH:
         return Verdict.FATAL
-    codes = [(int(found[1]), False) for line in said for found in [_HTTP_ERROR.search(line)] if found]
-    codes += [(int(found[1] or found[2]), True) for line in said for found in [_SMTP_ERROR.search(line)] if found]
-    refused = [
-        code >= 500 if smtp else 400 <= code < 500 and code not in _TRY_AGAIN  # noqa: PLR2004 - the protocols' own classes
-        for code, smtp in codes
-    ]
-    return Verdict.FATAL if refused and all(refused) else Verdict.TRANSIENT
+    refusals = [http_verdict(int(found[1])) for line in said for found in [_HTTP_ERROR.search(line)] if found]
+    replies = [int(found[1] or found[2]) for line in said for found in [_SMTP_ERROR.search(line)] if found]
+    refusals += [Verdict.FATAL if reply >= _SMTP_FOR_GOOD else Verdict.TRANSIENT for reply in replies]
+    if not refusals or {Verdict.TRANSIENT, Verdict.DELIVERED}.intersection(refusals):
+        return Verdict.TRANSIENT
+    return Verdict.FATAL if Verdict.FATAL in refusals else Verdict.REJECTED
 
 
 class AppriseSender:
@@ -282,7 +283,7 @@ class _Address:
         return service or self._service
 
     def _detail(self, said: Iterable[str]) -> str:
-        lines = _redacted(said, self._secrets)
+        lines = redacted(said, self._secrets)
         return f"{self.target}: {'; '.join(dict.fromkeys(lines)) or 'accepted'}"[:_DETAIL_LIMIT]
 
 
@@ -322,19 +323,12 @@ def _telling(level: str, message: str) -> bool:
     return level in {"WARNING", "ERROR", "CRITICAL"} or message.startswith(("Socket Exception", "Response Details"))
 
 
-def _parts(url: str) -> set[str]:
-    """Everything in a URL that could be a secret: each piece of it, encoded and not, except the scheme."""
-    place, _, query = url.partition("://")[2].partition("?")
-    pieces = re.split(r"[/:@#,]", place) + [value for pair in query.split("&") for value in pair.partition("=")[2:]]
-    return {text for piece in pieces for text in (piece, unquote(piece)) if len(text) >= _SHORTEST_SECRET}
-
-
 def _secrets(url: str, service: NotifyBase) -> set[str]:
     """The pieces that apprise hides in the URL it makes for logs, and those of headers and payloads, which it shows."""
     public = unquote(_masked(service))
     host = _host(url)
     return {
-        part for part in _parts(url) if (part not in public or isinstance(service, NotifyJSON)) and part not in host
+        part for part in pieces(url) if (part not in public or isinstance(service, NotifyJSON)) and part not in host
     }
 
 
@@ -343,7 +337,7 @@ def _public(url: str, service: NotifyBase, secrets: set[str]) -> str:
     shown = _masked(service).rstrip("/")
     if isinstance(service, NotifyJSON):  # its path may be the secret: https://hooks.example.com/T000/B000/XXXX
         shown = f"{urlsplit(url).scheme}://{_host(url)}"
-    return _redacted([f"{service.service_name} {unquote(shown)}"], secrets)[0]
+    return redacted([f"{service.service_name} {unquote(shown)}"], secrets)[0]
 
 
 def _masked(service: NotifyBase) -> str:
@@ -352,14 +346,3 @@ def _masked(service: NotifyBase) -> str:
 
 def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _redacted(lines: Iterable[str], secrets: set[str]) -> list[str]:
-    cleared = []
-    for line in lines:
-        text = line
-        for secret in sorted(secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        if text.strip():
-            cleared.append(" ".join(text.split()))
-    return cleared

@@ -30,8 +30,10 @@ class DeliveryPolicy:
     """How messages are sent and how long they are tried. Times are seconds.
 
     The wait after the n-th failure is ``base * 2**(n-1)``, at most `cap`, of which a random part between a half and the
-    whole is taken. A message is given up after `max_attempts`, when it was tried for `max_age`, or after `refusals`
-    refusals running: a service that is being set up again also says 403 or 404 for a moment.
+    whole is taken; where the service asked for a longer one (``Retry-After``), that is waited, though no longer than
+    until the message's last attempt. A message is given up after `max_attempts`, when it was tried for `max_age`, after
+    `refusals` refusals running (a service that is being set up again also says 403 or 404 for a moment), or at once
+    where the service says that the message is wrong.
 
     `parallel`: messages of one receiver that are being sent at a time. `room`: messages held for one receiver; further
     ones stay in the outbox until there is room. `grace`: what attempts under way get when the daemon stops.
@@ -194,10 +196,14 @@ class Lane:
             if delivery.delivered:
                 return Outcome(delivered=True, attempts=attempts, detail=delivery.detail)
             refused = refused + 1 if delivery.verdict is Verdict.FATAL else 0
-            end = self._policy.end(attempts, loop.time() - began, refused)
+            age = loop.time() - began
+            rejected = delivery.verdict is Verdict.REJECTED
+            end = "rejected" if rejected else self._policy.end(attempts, age, refused)
             if end is not None:
                 return Outcome(delivered=False, attempts=attempts, detail=f"{end}; {delivery.detail}")
             wait = self._policy.wait(attempts, self._chance)
+            asked = min(delivery.retry_after or 0.0, self._policy.max_age - age)
+            wait = max(wait, asked)
             _log.warning(
                 "notification not delivered",
                 key=notification.key,
@@ -205,7 +211,8 @@ class Lane:
                 reason=delivery.detail,
                 retry_s=round(wait, 1),
             )
-            await self._pause(nudge, wait)
+            # That the receiver is back for others cuts a back-off short, and not what the service itself asked for.
+            await self._pause(self._closing if asked > 0 else nudge, wait)
         return None
 
     async def _attempt(self, notification: Notification) -> Delivery:

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import random
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -21,7 +21,8 @@ from monitor.fault_points import fault
 from monitor.notify import values
 from monitor.notify.lane import DeliveryPolicy, Lane, Message, OnFailing, Outcome, Watch
 from monitor.notify.message import Notification
-from monitor.notify.sender import Sender, Verdict
+from monitor.notify.sender import Delivery, Sender, Verdict
+from monitor.notify.trial import trial
 from monitor.store.base import LeaseLost, OutboxEntry, Store, StoreError
 
 _PAGE: Final = 500
@@ -35,6 +36,8 @@ _POLICY: Final = DeliveryPolicy()
 _AFTER_START: Final = (0.5,) * (2 * _BLOCK_MS // 500)
 """Seconds between looks for strays, while a read of a former leader may last."""
 _SELDOM: Final = 30.0
+
+_OUTCOMES: Final = {Verdict.DELIVERED: "delivered", Verdict.FATAL: "refused", Verdict.REJECTED: "refused"}
 
 _log = structlog.get_logger(__name__)
 
@@ -119,6 +122,26 @@ class Notifier:
             elif notification.key not in self._ends and notification.key not in self._flying:
                 self._flying.add(notification.key)
                 lane.add(Message(notification))
+
+    def forget(self, keys: Iterable[str]) -> set[str]:
+        """Let go of the outcomes of these idempotency keys, so that their messages can be delivered anew.
+
+        Returns those of which it did: a message on its way, or whose end is still being noted, keeps its own.
+        """
+        busy = self._flying | {key for _, key, _, _ in self._unsettled}
+        free = set(keys) - busy
+        for key in free:
+            self._ends.pop(key, None)
+        return free
+
+    async def try_out(self, receiver: str, by: str) -> Delivery:
+        """Send a receiver a test message, now and once; what came of it. Raises KeyError where there is none."""
+        return await self._lanes[receiver].sender.send(trial(receiver, by, self._now()))
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """Where each receiver's messages go, without secrets."""
+        return {name: lane.sender.target for name, lane in self._lanes.items()}
 
     @property
     def held(self) -> int:
@@ -237,7 +260,7 @@ class Notifier:
     # What became of them
 
     def _attempted(self, receiver: str, verdict: Verdict) -> None:
-        self._on_outcome(receiver, {Verdict.DELIVERED: "delivered", Verdict.FATAL: "refused"}.get(verdict, "failed"))
+        self._on_outcome(receiver, _OUTCOMES.get(verdict, "failed"))
 
     def _ended(self, message: Message, outcome: Outcome) -> None:
         notification = message.notification

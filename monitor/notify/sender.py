@@ -12,6 +12,8 @@ from typing import Final, Protocol
 from monitor.notify.message import Notification
 
 _REMEMBERED: Final = 10_000
+LONGEST_WAIT: Final = 3_600.0
+"""Seconds for which a service may ask to be left alone; one that names more is asked after these."""
 
 
 class Verdict(StrEnum):
@@ -21,20 +23,36 @@ class Verdict(StrEnum):
     TRANSIENT = "transient"
     """Trying again may help: no answer, busy, over a limit."""
     FATAL = "fatal"
-    """The service refused the message or the credentials; trying again is unlikely to help."""
+    """The service refused the address or the credentials; trying again is unlikely to help."""
+    REJECTED = "rejected"
+    """The service says that the message itself is wrong: the same again never helps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An attempt's outcome; `detail` is what the service said, without secrets."""
+    """An attempt's outcome; `detail` is what the service said, without secrets.
+
+    `retry_after`: seconds for which the service asked to be left alone, where it did.
+    """
 
     verdict: Verdict
     detail: str = ""
+    retry_after: float | None = None
 
     @property
     def delivered(self) -> bool:
         """Whether the message arrived."""
         return self.verdict is Verdict.DELIVERED
+
+
+def failure(outcomes: Sequence[Delivery], detail: str) -> Delivery:
+    """What several failures are together: for good only if each is, and over when the first service may be asked."""
+    verdicts = {outcome.verdict for outcome in outcomes}
+    if Verdict.TRANSIENT in verdicts:
+        waits = [outcome.retry_after for outcome in outcomes if outcome.verdict is Verdict.TRANSIENT]
+        asked = [wait for wait in waits if wait is not None]
+        return Delivery(Verdict.TRANSIENT, detail, min(asked) if len(asked) == len(waits) else None)
+    return Delivery(Verdict.FATAL if Verdict.FATAL in verdicts else Verdict.REJECTED, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,37 @@ class Sender(Protocol):
         """Let go of threads and connections; does not wait for attempts under way."""
 
 
+class Considerate:
+    """One target that is left alone for as long as it asks for (``Retry-After``), by all messages."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._not_before = 0.0
+        """By the event loop's clock, seconds."""
+
+    @property
+    def target(self) -> str:
+        """The target's."""
+        return self._sender.target
+
+    async def send(self, notification: Notification) -> Delivery:
+        """Send, unless it is too early: then that is a failure that says how long to wait."""
+        loop = asyncio.get_running_loop()
+        rest = self._not_before - loop.time()
+        if rest > 0:
+            return Delivery(Verdict.TRANSIENT, f"{self.target}: asked to be left alone for {rest:.1f} s more", rest)
+        outcome = await self._sender.send(notification)
+        if outcome.retry_after is None:
+            return outcome
+        wait = min(outcome.retry_after, LONGEST_WAIT)
+        self._not_before = max(self._not_before, loop.time() + wait)
+        return Delivery(outcome.verdict, outcome.detail, wait)
+
+    async def close(self) -> None:
+        """Close the target."""
+        await self._sender.close()
+
+
 class FanOut:
     """One receiver with several targets: delivered when every target has it.
 
@@ -99,8 +148,7 @@ class FanOut:
         if not failed:
             del self._have[notification.key]
             return Delivery(Verdict.DELIVERED, detail)
-        fatal = all(outcome.verdict is Verdict.FATAL for outcome in failed)
-        return Delivery(Verdict.FATAL if fatal else Verdict.TRANSIENT, detail)
+        return failure(failed, detail)
 
     async def close(self) -> None:
         """Close every target."""

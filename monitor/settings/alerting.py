@@ -100,14 +100,22 @@ class FlapSettings(Model):
     within: PositiveDuration = 3600 * _S
 
 
+_WANTED: Final = {
+    "alertmanager": "address {number} is none of an Alertmanager: http://HOST:9093",
+    "webhook": "address {number} is none of a webhook: https://HOST/PATH",
+}
+
+
 class ReceiverSettings(Model):
     """Somewhere alerts go."""
 
     urls: Annotated[tuple[SecretStr, ...], Field(min_length=1)] = Field(
-        description="addresses: console://, alertmanager://, or those of apprise (mailtos://, slack://, json://, ...)"
+        description="addresses: console://, alertmanager://, webhook://, or those of apprise (mailtos://, slack://, ...)"
     )
-    type: Literal["alertmanager"] | None = Field(
-        default=None, description="alertmanager: the addresses are http:// or https:// of Alertmanagers, one cluster"
+    type: Literal["alertmanager", "webhook"] | None = Field(
+        default=None,
+        description="alertmanager: the addresses are http:// or https:// of Alertmanagers, one cluster; "
+        "webhook: of services that take the webhooks of an Alertmanager",
     )
     deadline: PositiveDuration = Field(default=15 * _S, description="how long one attempt may take")
     max_per_minute: int | None = Field(default=None, ge=1, description="messages; more are gathered into one")
@@ -134,17 +142,16 @@ class ReceiverSettings(Model):
         return urls
 
     @model_validator(mode="after")
-    def _alertmanagers(self) -> Self:
-        """Addresses of Alertmanagers under the scheme that tells them from others."""
+    def _addresses_of_type(self) -> Self:
+        """Addresses of Alertmanagers and webhooks under the scheme that tells them from others."""
         if self.type is None:
             return self
-        schemes = {"http": "alertmanager", "https": "alertmanagers"}
+        schemes = {"http": self.type, "https": f"{self.type}s"}
         changed = []
         for number, url in enumerate(self.urls, start=1):
             scheme, _, rest = url.get_secret_value().partition("://")
             if scheme not in (*schemes, *schemes.values()):
-                message = "address {number} is none of an Alertmanager: http://HOST:9093"
-                raise PydanticCustomError("receiver_url", message, {"number": number})
+                raise PydanticCustomError("receiver_url", _WANTED[self.type], {"number": number})
             changed.append(SecretStr(f"{schemes.get(scheme, scheme)}://{rest}"))
         object.__setattr__(self, "urls", tuple(changed))  # a model is frozen once it is made
         return self

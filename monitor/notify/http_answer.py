@@ -1,0 +1,101 @@
+"""A post with an end to it: how long it may take, how much of the answer is read, and what the answer means."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+import structlog
+
+from monitor import clock
+from monitor.notify.sender import Verdict
+
+READ: Final = 4_096
+"""Bytes of an answer that are read; the rest of a longer one stays where it is, with its connection."""
+_TAIL: Final = 1.0
+"""Seconds that an answer's text may take when its status is there: the status has decided."""
+_SPARE: Final = 0.05
+"""Seconds before the deadline in which that text is let go of: what a service took is not to be sent again for it."""
+_TRY_AGAIN: Final = frozenset({408, 425, 429})
+_MALFORMED: Final = frozenset({400, 413, 415, 422})
+_ASKS_TO_WAIT: Final = frozenset({429, 503})
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service said: its status, the beginning of its text, and the seconds it asks to be left alone."""
+
+    status: int
+    text: str
+    retry_after: float | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """See :func:`verdict`."""
+        return verdict(self.status)
+
+
+def verdict(status: int) -> Verdict:
+    """What an HTTP status says of a message.
+
+    2xx: it arrived. 400, 413, 415 and 422: the message is wrong, and the same will be. 408, 425, 429 and 5xx may pass.
+    The others, a redirection among them, are about the address or the credentials.
+    """
+    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes
+        return Verdict.DELIVERED
+    if status in _MALFORMED:
+        return Verdict.REJECTED
+    return Verdict.TRANSIENT if status in _TRY_AGAIN or status >= 500 else Verdict.FATAL  # noqa: PLR2004
+
+
+def retry_after(status: int, value: str | None, wall: int) -> float | None:
+    """Seconds from a ``Retry-After`` of a 429 or 503: a number, or an HTTP date, told by the machine's clock (UTC ns).
+
+    None where there is none that can be read.
+    """
+    if value is None or status not in _ASKS_TO_WAIT:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - wall / 1e9
+        except (ValueError, OverflowError):
+            return None
+        return max(0.0, seconds)
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+async def post(
+    client: httpx.AsyncClient, url: str, content: bytes, headers: Mapping[str, str], deadline: float
+) -> Answer:
+    """Post JSON; `deadline`: seconds for all of it, however slowly the service takes and answers.
+
+    Raises TimeoutError (the deadline), httpx.HTTPError (the connection), RuntimeError (the client is closed).
+    """
+    sent = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
+    loop = asyncio.get_running_loop()
+    end = loop.time() + deadline
+    async with asyncio.timeout_at(end), client.stream("POST", url, content=content, headers=sent) as answer:
+        text = bytearray()
+        try:
+            async with asyncio.timeout_at(min(end - _SPARE, loop.time() + _TAIL)):
+                async for chunk in answer.aiter_raw(READ):
+                    text += chunk
+                    if len(text) >= READ:
+                        break
+        except (TimeoutError, httpx.HTTPError) as error:
+            _log.debug("answer cut short", status=answer.status_code, reason=type(error).__name__)
+        packed = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
+        return Answer(
+            answer.status_code,
+            "" if packed else " ".join(text[:READ].decode(errors="replace").split()),
+            retry_after(answer.status_code, answer.headers.get("Retry-After"), clock.wall_ns()),
+        )
