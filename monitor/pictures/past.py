@@ -60,7 +60,7 @@ def past(pipeline: Pipeline, about: Subject, at: int, value: float | None) -> Pa
     times: list[int] = []
     moments: list[View] = []
     closed: list[bool] = []
-    if known.issuperset(needs.instruments):
+    if state.now and known.issuperset(needs.instruments):
         view = state.view(needs.instruments, needs.series)
         for moment, close in _moments(pipeline, view, about, at):
             moments.append(moment)

@@ -17,7 +17,7 @@ from monitor.pictures.subject import MINUTES_SHOWN
 from monitor.pipeline import Pipeline
 from tests.integration.web.desk import CALENDAR, MINUTE, SECOND, Desk, ny
 
-SECTORS = "XLB XLC XLE XLF XLI XLK XLP XLRE XLU XLV XLY".split()
+SECTORS = ["XLB", "XLC", "XLE", "XLF", "XLI", "XLK", "XLP", "XLRE", "XLU", "XLV", "XLY"]
 NAMES = ["IWM", "AAPL", "MSFT", "NVDA", "SPY", *SECTORS]
 OPEN = ny("2026-01-23 09:30")
 
