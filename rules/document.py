@@ -20,6 +20,7 @@ import yaml
 
 from rules.diagnostics import Diagnostic, Level
 from rules.scalars import offsets, plain_value
+from rules.yaml_faults import QUOTE, explained
 
 MAX_BYTES: Final = 1_000_000
 """A thousand rules are about 250,000."""
@@ -236,7 +237,7 @@ def _compose(text: str, name: str) -> Document:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             composer.take(event)
     except yaml.MarkedYAMLError as error:
-        raise DocumentError([*composer.problems, _syntax_error(bare, error)]) from error
+        raise DocumentError([*composer.problems, bare.diagnostic(*explained(error, text))]) from error
     except _GiveUp as error:
         raise DocumentError([*composer.problems, error.problem]) from None
     document = Document(name, text, composer.root)
@@ -289,7 +290,7 @@ class _Composer:
                     self._give_up(start, "a second document in one file", "make it a file of its own")
             case yaml.AliasEvent():
                 if (known := self._anchors.get(event.anchor or "")) is None:
-                    self._give_up(start, f"`*{event.anchor}` repeats something that does not exist", _QUOTE)
+                    self._give_up(start, f"`*{event.anchor}` repeats something that does not exist", QUOTE)
                 self._add(*known, start, repeated=True)
             case yaml.ScalarEvent():
                 self._refuse_tag(event, start)
@@ -358,45 +359,6 @@ class _Composer:
 
     def _give_up(self, index: int, message: str, hint: str = "") -> NoReturn:
         raise _GiveUp(self._document.diagnostic(index, message, hint))
-
-
-_QUOTE: Final = "a text that begins with one of * & ! % @ ` { [ | > ' \" # is quoted"
-
-
-def _syntax_error(document: Document, error: yaml.MarkedYAMLError) -> Diagnostic:
-    mark = error.problem_mark or error.context_mark
-    index = min(mark.index, len(document.text)) if mark else 0
-    problem = (error.problem or error.context or "no YAML").removeprefix("did not find ")
-    found = document.text[index : index + 1]
-    line, _ = document.place(index)
-    if found == "\t":
-        return document.diagnostic(index, "a tab cannot indent", "indent with spaces")
-    if "mapping values are not allowed" in problem:
-        return document.diagnostic(
-            index, "a `:` that belongs to no key", "quote a text with `: ` in it; keys of one thing begin in one column"
-        )
-    if "cannot start any token" in problem:
-        return document.diagnostic(index, f"a text cannot begin with `{found}`", _QUOTE)
-    if error.context_mark and error.context:
-        begun, _ = document.place(error.context_mark.index)
-        context = error.context.removeprefix("while parsing ").removeprefix("while scanning ")
-        where = "" if begun == line else f" that begins on line {begun}"
-        return document.diagnostic(index, f"no YAML: in {context}{where}: {_expected(problem)}", _hint(problem))
-    return document.diagnostic(index, f"no YAML: {problem}")
-
-
-def _expected(problem: str) -> str:
-    return problem if problem.startswith(("found", "unknown", "could")) else f"{problem} here"
-
-
-def _hint(problem: str) -> str:
-    if "comment or line break" in problem:
-        return "a text that begins with a quote ends with it: put double quotes around the whole"
-    if "expected key" in problem:
-        return (
-            "keys of one thing begin in one column; a text that begins with a quote ends with it: quote it as a whole"
-        )
-    return "a quote or a bracket may not be closed" if "end of stream" in problem or "',' or" in problem else ""
 
 
 def _plain(node: Node) -> Any:  # noqa: ANN401 - see Document.data
