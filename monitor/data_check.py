@@ -13,7 +13,8 @@ from connectors.batch import BARS, Batch
 from monitor.calendar import TradingCalendar
 from monitor.corporate_actions import Action, SuspectedSplit, suspected_splits
 from monitor.corporate_actions.screen import unanswered
-from monitor.data_files import DataFile, Kind, session_bars
+from monitor.data_files import DataFile, Kind
+from monitor.data_playback import session_bars
 from monitor.history.gaps import Gap, gaps
 from monitor.ingest import Cause, TruthFilter, TruthSettings
 from monitor.ingest.clean_batch import event_times

@@ -22,7 +22,8 @@ from connectors.simulator import DEMO_QUIET_SPEED, DEMO_SPEED, Exchange, Exchang
 from connectors.supervisor import Supervisor
 from monitor import clock, settings
 from monitor.calendar import TradingCalendar
-from monitor.data_files import DataFileError, batches, read
+from monitor.data_files import DataFileError, read
+from monitor.data_playback import batches
 from monitor.lags import Lags, on_the_way
 from monitor.liveness import Liveness
 from monitor.metrics import FeedFigures

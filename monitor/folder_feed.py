@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -18,10 +17,11 @@ from connectors.feed import FeedStatus
 from connectors.files import Folder, Found
 from monitor import clock, settings
 from monitor.calendar import TradingCalendar
-from monitor.data_files import DataFileError, batches, read
+from monitor.data_files import DataFileError, read
+from monitor.data_playback import batches
 from monitor.feeds import FeedState, LineFigures
 from monitor.metrics import FeedFigures
-from monitor.positions import Positions
+from monitor.positions import Place, Positions
 
 _LOG = structlog.get_logger(__name__)
 _SECOND: Final = 1_000_000_000
@@ -80,7 +80,7 @@ class Watched:
                 done += 1
                 following = await asyncio.to_thread(next, tape, None)
                 place = DONE if following is None else f"{found.version}:{done}"
-                receipt = partial(self._positions.set, f"{self.name}/{name}", place)
+                receipt = Place(self._positions, f"{self.name}/{name}", place)
                 self._rows.update({kind: frame.height for kind, frame in batch.frames().items() if frame.height})
                 await self._backlog.put(
                     replace(batch, feed=self.name, received_at=clock.wall_ns(), receipts=(receipt,))

@@ -71,7 +71,7 @@ class Recorded:
         import polars as pl
 
         from monitor.backtest import Recording
-        from monitor.data_files import batches, session_bars
+        from monitor.data_playback import batches, session_bars
 
         wanted = pl.col("symbol").is_in(sorted(instruments)) if instruments else pl.lit(True)
         files = [replace(f, frame=frame) for f in self.played if (frame := f.frame.filter(wanted)).height]

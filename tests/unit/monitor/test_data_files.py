@@ -9,7 +9,8 @@ import pytest
 
 from connectors.batch import BARS, QUOTES, TIME, TRADES
 from monitor.calendar import TradingCalendar
-from monitor.data_files import DataFileError, Kind, batches, read
+from monitor.data_files import DataFileError, Kind, read
+from monitor.data_playback import batches
 from monitor.ingest import Cause, TruthFilter
 from monitor.ingest.clean_batch import nanoseconds
 

@@ -10,7 +10,8 @@ import pytest
 
 from monitor.backtest import SESSIONS, Backtest, Playback, Recording, Series
 from monitor.calendar import TradingCalendar
-from monitor.data_files import batches, read
+from monitor.data_files import read
+from monitor.data_playback import batches
 from monitor.report.episodes import records
 from monitor.report.watched import Watched
 from rules.load import load_texts, parse_expression
