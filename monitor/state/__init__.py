@@ -3,7 +3,8 @@
 from monitor.state.bars import MINUTE_BARS, SESSION_BARS
 from monitor.state.checkpoint import CHECKPOINT, MINUTE_COLUMNS, QUOTES, SESSION_COLUMNS, RestoreError
 from monitor.state.intake import PriceSource
-from monitor.state.market import MarketData, MarketState
+from monitor.state.market import MarketState
+from monitor.state.market_data import MarketData
 from monitor.state.volumes import by_minute
 
 __all__ = [

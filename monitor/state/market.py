@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,7 @@ from monitor.state.columns import FIRST_WIDTH, Codes, Columns
 from monitor.state.external import ExternalSeries
 from monitor.state.halts import resume, take_statuses
 from monitor.state.intake import Intake, PriceSource
+from monitor.state.market_data import MarketData
 from monitor.state.rebase import CorporateActions
 from monitor.state.revisions import take_corrections
 from monitor.state.ring import PriceRing
@@ -44,34 +45,6 @@ FINE_SPAN: Final = 10 * MINUTE
 
 _ALWAYS: Final = 2
 """Minutes that are kept where nobody looks back at any."""
-
-
-class MarketData(Protocol):
-    """A clean batch: frames with the schemas of :mod:`connectors.batch`."""
-
-    @property
-    def quotes(self) -> pl.DataFrame:
-        """``ts, symbol, bid, ask, bid_size, ask_size``."""
-
-    @property
-    def trades(self) -> pl.DataFrame:
-        """``ts, symbol, price, size``."""
-
-    @property
-    def bars(self) -> pl.DataFrame:
-        """``ts, end, symbol, open, high, low, close, volume``; ``[ts, end)``."""
-
-    @property
-    def statuses(self) -> pl.DataFrame:
-        """``ts, symbol, code``: ``halt``, or something else, which ends one."""
-
-    @property
-    def corrections(self) -> pl.DataFrame:
-        """``ts, symbol, price, new_price``: prints that are replaced, or were none where the new price is unknown."""
-
-    @property
-    def series(self) -> pl.DataFrame:
-        """``ts, series, value``: external series, by when they were published."""
 
 
 class MarketState:
