@@ -96,7 +96,7 @@ class Daemon:
     def __init__(self, parts: Parts) -> None:
         self.compute, self.store, self.dispatcher = parts.compute, parts.store, parts.dispatcher
         self._backlog, self._feeds, self._liveness = parts.backlog, parts.feeds, parts.liveness
-        self._notifier, self._health, self._metrics = parts.notifier, parts.health, parts.metrics
+        self.notifier, self._health, self._metrics = parts.notifier, parts.health, parts.metrics
         self._rule_paths, self._schedule, self._follows_wall = parts.rule_paths, parts.schedule, parts.follows_wall
         self._receivers, self._history, self._series = parts.receivers, parts.history, parts.series
         self._book = parts.book
@@ -240,7 +240,7 @@ class Daemon:
                 await asyncio.sleep(_WATCH)
                 notes = self._health.due()
                 if direct := [note for note in notes if note.alert == STORE_DOWN]:
-                    telling.create_task(self._notifier.deliver_now(direct))
+                    telling.create_task(self.notifier.deliver_now(direct))
                 alerts = {(n.episode, n.kind): of_condition(n) for n in notes if n.alert != STORE_DOWN}
                 if alerts:
                     self.dispatcher.post([*alerts.values()])

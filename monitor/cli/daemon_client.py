@@ -60,9 +60,9 @@ class DaemonClient:
                 return
             query["before"] = page[-1]["id"]
 
-    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - any JSON
-        """Change something; what the monitor answers, None for nothing."""
-        return self._ask(method, path, json=body)[0]
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, patience: float = _TIMEOUT) -> Any:  # noqa: ANN401 - any JSON
+        """Change something; what the monitor answers within `patience` (seconds), None for nothing."""
+        return self._ask(method, path, json=body, timeout=patience)[0]
 
     def _ask(self, method: str, path: str, **parts: Any) -> tuple[Any, bool]:  # noqa: ANN401
         import httpx

@@ -14,6 +14,7 @@ from monitor.cli.doctor import doctor
 from monitor.cli.evaluate import evaluate
 from monitor.cli.faults import exit_code
 from monitor.cli.history import history
+from monitor.cli.notify import notify
 from monitor.cli.preview import preview
 from monitor.cli.run import run
 from monitor.cli.schema import schema
@@ -38,7 +39,7 @@ def program() -> None:
     """
 
 
-for _command in (run, check, evaluate, backtest, preview, test, alerts, silence, history, doctor, schema):
+for _command in (run, check, evaluate, backtest, preview, test, alerts, silence, notify, history, doctor, schema):
     program.add_command(_command)
 
 

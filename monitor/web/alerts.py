@@ -198,7 +198,7 @@ def _history(app: FastAPI, daemon: Daemon) -> None:
         wanted = {name: text for name, text in (("alert", alert), ("episode", episode)) if text}
         first, last = _times(since, until)
         found = await told.History(daemon.store).transitions(limit, _position(before), first, last, wanted)
-        return _page(request, found, limit)
+        return paged(request, found, limit)
 
     @app.get("/api/v1/deliveries", response_model=list[answers.Delivery])
     async def deliveries(
@@ -217,7 +217,7 @@ def _history(app: FastAPI, daemon: Daemon) -> None:
         found = await told.History(daemon.store).deliveries(
             limit, _position(before), first, last, {name: text for name, text in pairs if text}
         )
-        return _page(request, found, limit)
+        return paged(request, found, limit)
 
 
 def _silences(app: FastAPI, daemon: Daemon) -> None:
@@ -318,7 +318,8 @@ def _position(before: str) -> str:
         raise HTTPException(422, f"before: {before!r} is no id of a page's last entry") from None
 
 
-def _page(request: Request, found: Any, limit: int) -> Response:  # noqa: ANN401 - a list of any shape
+def paged(request: Request, found: Any, limit: int) -> Response:  # noqa: ANN401 - a list of any shape
+    """A page of a list; the header `Link` has the address of the next, where there may be one."""
     response = _json(found)
     if len(found) == limit:
         query = urlencode([(k, v) for k, v in request.query_params.multi_items() if k != "before"])

@@ -20,6 +20,7 @@ from monitor.compute import ComputeThread
 from monitor.health import HealthBoard
 from monitor.ingest import Cutter, TruthFilter, TruthSettings
 from monitor.metrics import Metrics
+from monitor.notify.outbox import Notifier
 from monitor.notify.values import NEW_YORK
 from monitor.pipeline import Pipeline, Result
 from monitor.settings import WebSettings
@@ -31,6 +32,7 @@ from monitor.web.server import WebServer
 from rules.engine import Engine
 from rules.load import load_rules
 from rules.ruleset import RuleSet
+from tests.unit.monitor.notify.samples import ScriptedSender
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -72,6 +74,8 @@ class Desk:
         self.compute = ComputeThread(self.pipeline)
         self.store = MemoryStore()
         self.dispatcher = Dispatcher(self.store, told_at_once(["desk", "mail"], CALENDAR), exact=True)
+        self.senders = {"desk": ScriptedSender(), "mail": ScriptedSender()}
+        self.notifier = Notifier(self.store, self.senders)
         self.events = EventStream()
         self.health = HealthBoard(())
         self._metrics = Metrics()
