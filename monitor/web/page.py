@@ -14,7 +14,10 @@ from monitor.web.scopes import Scope, needs
 _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
-    **{f"/{name}": (name, "text/javascript; charset=utf-8") for name in ("api.js", "page.js", "words.js")},
+    **{
+        f"/{name}": (name, "text/javascript; charset=utf-8")
+        for name in ("api.js", "elements.js", "feeds.js", "page.js", "words.js")
+    },
 }
 PATHS: Final = tuple(_FILES)
 """What the page is made of: no data, so open to those who have yet to give their token."""

@@ -1,7 +1,9 @@
 // The desk's view: draws what the event stream sends, and asks the API for the rest.
 
 import { ask, eventsOf, get, may, startSession } from "./api.js";
-import { FEED_MARKS, MARKS, RANK, clock, compared, counted, named, setZone, shown, signed, span, when } from "./words.js";
+import { arrive, at, el, list, say, table } from "./elements.js";
+import { feedLooks, feedSays, startFeeds } from "./feeds.js";
+import { MARKS, RANK, clock, compared, counted, named, setZone, shown, signed, span, when } from "./words.js";
 
 const SHOWN = 60; // transitions kept on the page
 const POINTS = 240; // of a sparkline; when full, every other one goes, so that it still reaches back to the start
@@ -10,55 +12,7 @@ const STALE = 5_000; // ms without a snapshot after which the page says so
 const RULES_EVERY = 5_000; // ms between looks at the rules' verdicts
 const MOST_RULES = 500;
 
-const at = (id) => document.getElementById(id);
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
-
-// --- elements -------------------------------------------------------------------------------------------------------
-
-/** An element; children are elements or text. Text is never read as markup. */
-function el(name, attributes = {}, ...children) {
-  const node = name.startsWith("svg:")
-    ? document.createElementNS("http://www.w3.org/2000/svg", name.slice(4))
-    : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (value !== false && value !== null) node.setAttribute(key, value === true ? "" : value);
-  }
-  node.append(...children);
-  return node;
-}
-
-/** Let what has just come stand out for a moment. */
-function arrive(node) {
-  node.classList.add("new");
-  node.addEventListener("animationend", () => node.classList.remove("new"), { once: true });
-  return node;
-}
-
-/** Change only what differs: selections and screen readers are left in peace. */
-function say(node, text, className) {
-  if (node.textContent !== text) node.textContent = text;
-  if (className !== undefined && node.className !== className) node.className = className;
-}
-
-/** Make the children of `parent` stand for `items`, keeping the node of each key, its focus and its open details. */
-function list(parent, items, keyOf, make, update) {
-  const old = new Map([...parent.children].map((node) => [node.dataset.key, node]));
-  let next = parent.firstElementChild;
-  for (const item of items) {
-    const key = keyOf(item);
-    let node = old.get(key);
-    old.delete(key);
-    if (!node) {
-      node = make(item);
-      node.dataset.key = key;
-    }
-    if (node === next) next = next.nextElementSibling;
-    else parent.insertBefore(node, next);
-    update?.(node, item);
-  }
-  for (const node of old.values()) node.remove();
-}
 
 // --- the event stream ------------------------------------------------------------------------------------------------
 
@@ -240,26 +194,12 @@ function drawSparkline(picture, points, low, high) {
 
 // Feeds, transitions, rules
 
-const feedSays = (feed) => `${FEED_MARKS[feed.status] ?? "○"} ${feed.status}`;
-const feedLooks = (feed) => (feed.status === "live" ? "good" : feed.status === "stopped" ? "critical" : "warning");
-
 function drawFeeds(feeds) {
-  at("no-feeds").hidden = feeds.length > 0;
   list(at("feed-chips"), feeds, (f) => f.name, () => el("span", { class: "chip" }), (node, f) => {
     const [mark, ...status] = feedSays(f).split(" ");
     say(node, `${mark} ${f.name} ${status.join(" ")}`, `chip ${feedLooks(f)}`);
   });
-  list(at("feeds"), feeds, (f) => f.name, makeFeed, (node, f) => {
-    const [, status, below] = node.children;
-    say(status, feedSays(f), `mark ${feedLooks(f)}`);
-    const counts = { ...f, unreadable: Object.values(f.rejected ?? {}).reduce((a, b) => a + b, 0) };
-    const figures = ["frames", "reconnects", "conflated", "unreadable"].filter((k) => counts[k])
-      .map((k) => `${counts[k].toLocaleString("en-US")} ${k}`);
-    say(below, [...figures, ...(f.last_error ? [f.last_error] : [])].join(" · "));
-  });
 }
-
-const makeFeed = (f) => el("li", {}, el("strong", {}, f.name), " ", el("span"), el("span", { class: "below" }));
 
 let moves = [];
 const moveKey = (t) => [t.at, t.alert, t.member, t.from, t.to].join("\n");
@@ -380,14 +320,10 @@ function evidenceOf(evidence, title) {
   return body;
 }
 
-function table(heads, rows) {
-  return el("table", {}, el("thead", {}, el("tr", {}, ...heads.map((h) => el("th", { scope: "col" }, h)))),
-    el("tbody", {}, ...rows.map((cells) => el("tr", {}, ...cells.map((c) => el("td", {}, c))))));
-}
-
 // --- start ----------------------------------------------------------------------------------------------------------
 
 startSession();
+startFeeds();
 at("episode").addEventListener("click", (event) => event.target === at("episode") && at("episode").close());
 setInterval(drawLine, 1000);
 setInterval(lookAtRulesSoon, RULES_EVERY);

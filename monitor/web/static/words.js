@@ -1,7 +1,6 @@
 // Values and times in words, as the notifications write them.
 
 export const MARKS = { critical: "▲", warning: "◆", info: "●" };
-export const FEED_MARKS = { live: "●", connecting: "◌", silent: "◐", "backing off": "▲", stopped: "■" };
 export const RANK = { critical: 0, warning: 1, info: 2 };
 const SIGNS = { "<=": "≤", ">=": "≥", "==": "=", "!=": "≠" };
 const HOLDS = {
