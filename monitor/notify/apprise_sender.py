@@ -46,6 +46,8 @@ _UNCLEAR: Final = 1_000
 _DETAIL_LIMIT: Final = 500
 _CAPTION: Final = 300
 """Characters of the words that stand with a picture which is a message of its own."""
+_WITH_PICTURE: Final = 2
+"""Attempts that fail with their picture until it is left out: a line that is cut in mid-mail may take a short one."""
 _SHOWN_WIDTH: Final = 900
 """CSS pixels of a picture in a mail; it has more of its own, for sharp screens."""
 _HTTP_ERROR: Final = re.compile(r"error=(\d{3})\b")
@@ -165,8 +167,8 @@ class _Address:
         self._late: OrderedDict[str, Future[Delivery]] = OrderedDict()
         self._pictures = pictures if _takes_pictures(service) else None
         self._within = isinstance(service, NotifyJSON | NotifyEmail)
-        self._unpictured: set[str] = set()
-        """Keys of messages that were refused with their picture: they are tried without it."""
+        self._failed: OrderedDict[str, int] = OrderedDict()
+        """How often messages failed with their picture, by key: after a few attempts they are tried without it."""
         self._following: set[asyncio.Task[None]] = set()
         self.target = _public(url, service, self._secrets)
 
@@ -175,7 +177,7 @@ class _Address:
         if attempt is None or attempt.cancelled():
             picture = await self._picture(notification) if self._within else None
             try:
-                attempt = self._pool.submit(self._attempt, notification, picture)
+                attempt = self._pool.submit(self._attempts, notification, picture)
             except RuntimeError as error:  # the pool is closed: the daemon is stopping
                 return Delivery(Verdict.TRANSIENT, f"{self.target}: {error}")
         done, _ = await asyncio.wait([asyncio.wrap_future(attempt)], timeout=self._deadline)
@@ -194,22 +196,23 @@ class _Address:
             task.cancel()
 
     async def _picture(self, notification: Notification) -> Picture | None:
-        if self._pictures is None or notification.key in self._unpictured:
+        if self._pictures is None or self._failed.get(notification.key, 0) >= _WITH_PICTURE:
             return None
         return await self._pictures.of(notification)
 
     def _mind_picture(self, notification: Notification, delivery: Delivery) -> None:
-        """After an attempt: the picture follows a message that arrived, and is left out of one that was refused."""
+        """After an attempt: the picture follows a message that arrived; a message that failed may do so for its own."""
         if self._pictures is None:
             return
-        if delivery.delivered:
-            self._unpictured.discard(notification.key)
-            if not self._within:
-                task = asyncio.create_task(self._follow(notification, self._pictures), name="notify picture")
-                self._following.add(task)
-                task.add_done_callback(self._following.discard)
-        elif delivery.verdict is Verdict.FATAL and self._within:
-            self._unpictured.add(notification.key)
+        failed = self._failed.pop(notification.key, 0)
+        if not delivery.delivered:
+            self._failed[notification.key] = failed + 1
+            while len(self._failed) > _UNCLEAR:
+                self._failed.popitem(last=False)
+        elif not self._within:
+            task = asyncio.create_task(self._follow(notification, self._pictures), name="notify picture")
+            self._following.add(task)
+            task.add_done_callback(self._following.discard)
 
     async def _follow(self, notification: Notification, pictures: Pictures) -> None:
         picture = await pictures.of(notification)
@@ -238,6 +241,16 @@ class _Address:
         except Exception as error:  # noqa: BLE001 - plugins are third-party code that may raise anything
             return Delivery(Verdict.TRANSIENT, self._detail([f"{type(error).__name__}: {error}"]))
         return Delivery(verdict(result, said), self._detail(said))
+
+    def _attempts(self, notification: Notification, picture: Picture | None) -> Delivery:
+        """What a service refuses with a picture it may take without one: the same message, so it is asked at once."""
+        delivery = self._attempt(notification, picture)
+        if picture is None or delivery.verdict not in (Verdict.FATAL, Verdict.REJECTED):
+            return delivery
+        without = self._attempt(notification, None)
+        if without.delivered and self._pictures is not None:
+            self._pictures.refused(notification, delivery.detail)
+        return without
 
     def _attempt(self, notification: Notification, picture: Picture | None) -> Delivery:
         """In a thread of the receiver. Never raises: an error of a plugin is an outcome."""

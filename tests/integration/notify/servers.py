@@ -25,8 +25,12 @@ class Mailbox:
         self.answer = answer
         self.logins: list[tuple[bytes, bytes]] = []
         self.port = 0
+        self.largest = 0
+        """Bytes of the largest mail that is taken; 0: any."""
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        if self.largest and len(envelope.content or b"") > self.largest:
+            return "552 5.3.4 message too large"
         if self.answer.startswith("250"):
             content = cast("bytes", envelope.content)
             self.mails.append(email.message_from_bytes(content, policy=email.policy.default))
