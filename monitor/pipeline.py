@@ -25,6 +25,7 @@ from monitor.ingest import CleanBatch, Cutter, TruthFilter
 from monitor.lags import Lags
 from monitor.last_quotes import LastQuotes
 from monitor.notify.compose import Notice, describe, plain_evidence
+from monitor.positions import places
 from monitor.rates import Rates
 from monitor.self_series import SelfSeries
 from monitor.silence import Silences, SilentInstruments
@@ -164,7 +165,8 @@ class Pipeline:
         if not results:  # the filter refused it all: the receipts follow what was decided before
             results = [self._result(journal.encode(CleanBatch(), self.state.now), Evaluation((), ()), wall_ns)]
         receipts, self._receipts = tuple(self._receipts), []
-        return [*results[:-1], replace(results[-1], receipts=receipts)]
+        commit = replace(results[-1].commit, positions=places(receipts))
+        return [*results[:-1], replace(results[-1], commit=commit, receipts=receipts)]
 
     def _step(self, piece: CleanBatch, wall_ns: int) -> Result:
         began = clock.monotonic()

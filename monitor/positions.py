@@ -1,24 +1,51 @@
 """Where readers stand in what they read: a file's batch, a stream's entry; kept in the store.
 
 A position is set once the journal has all that is before it, so that a restart reads again what might be missing and
-nothing more.
+nothing more. One that comes as the receipt of a batch (:class:`Place`) is kept in the very step that makes the last of
+that batch durable: a crash makes nothing of it come twice. (A batch whose rows are evaluated at several moments is
+several steps; one in the middle of which the machine ends comes again whole.)
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from monitor.store.base import LeaseLost, Store, StoreError
+from connectors.batch import Receipt
+from monitor.store.base import POSITIONS, LeaseLost, Store, StoreError
 
-POSITIONS: Final = "positions"
-"""The store's hash of them."""
 _PAUSE: Final = 0.5
 """Seconds between two writes: what a crash makes read again."""
 
 _LOG = structlog.get_logger(__name__)
+
+
+def _nothing() -> None:
+    """Nobody waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A batch's receipt that says where its reader stands after it; `then` is called once the store has it."""
+
+    positions: Positions
+    name: str
+    text: str
+    then: Callable[[], None] = _nothing
+
+    def __call__(self) -> None:
+        """It is kept."""
+        self.positions.keeps(self.name, self.text)
+        self.then()
+
+
+def places(receipts: Iterable[Receipt]) -> dict[str, bytes]:
+    """The positions among receipts, as the store keeps them."""
+    return {receipt.name: receipt.text.encode() for receipt in receipts if isinstance(receipt, Place)}
 
 
 class Positions:
@@ -48,6 +75,11 @@ class Positions:
         """The reader stands here now."""
         self._kept[name] = self._changed[name] = position.encode()
         self._news.set()
+
+    def keeps(self, name: str, position: str) -> None:
+        """The reader stands here, and the store knows it already."""
+        self._kept[name] = position.encode()
+        self._changed.pop(name, None)
 
     def forget(self, name: str) -> None:
         """The reader is not needed any more."""

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,7 @@ from monitor.data_files import DataFileError, Kind, load_table, of_table, publis
 from monitor.feeds import FeedState, LineFigures
 from monitor.ingest.clean_batch import NO_SERIES
 from monitor.metrics import FeedFigures
-from monitor.positions import Positions
+from monitor.positions import Place, Positions
 
 _LOG = structlog.get_logger(__name__)
 _SECOND: Final = 1_000_000_000
@@ -99,10 +98,10 @@ class SeriesTable:
         values = await asyncio.to_thread(self._read, table)
         new = values.join(self._known, on=["ts", "series", "value"], how="anti", maintain_order="left")
         self._known = values
-        receipt = partial(self._positions.set, self.name, fingerprint)
         if not new.height:
-            receipt()
+            self._positions.set(self.name, fingerprint)
             return
+        receipt = Place(self._positions, self.name, fingerprint)
         batch = Batch(self.name, clock.wall_ns(), series=new)
         await self._backlog.put(replace(batch, receipts=(receipt,)))
         self._rows += new.height

@@ -79,18 +79,24 @@ class JournalEntry:
     fields: Mapping[str, bytes]
 
 
+POSITIONS: Final = "positions"
+"""The records of where readers stand in what they read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """One step of the daemon: an ingested micro-batch and everything it led to.
 
     `instances`: hash field -> JSON, None removes it. `transitions`: stream entries, in order. `quotes`: last quotes to
-    publish, symbol -> hash fields (the pipeline limits them to one a second for each symbol).
+    publish, symbol -> hash fields (the pipeline limits them to one a second for each symbol). `positions`: where the
+    readers of what was ingested stand now, by name, kept among the records of :data:`POSITIONS`.
     """
 
     entry: JournalEntry
     instances: Mapping[str, bytes | None] = field(default_factory=dict)
     transitions: Sequence[Mapping[str, bytes]] = ()
     quotes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    positions: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -98,6 +104,7 @@ class Commit:
         return (
             sum(len(v) for v in self.entry.fields.values())
             + sum(len(v) for e in self.transitions for v in e.values())
+            + sum(len(v) for v in self.positions.values())
             + 256
         )
 

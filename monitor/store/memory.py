@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from monitor.store.base import (
     LEASE_MS,
+    POSITIONS,
     STEP,
     TRANSITIONS,
     BarChunk,
@@ -115,6 +116,8 @@ class MemoryStore:
                 server.instances[name] = data
         server.transitions += zip(transition_ids, map(dict, commit.transitions), strict=True)
         del server.transitions[: -self._transitions_kept]
+        if commit.positions:
+            server.records.setdefault(POSITIONS, {}).update(commit.positions)
         for symbol, fields in commit.quotes.items():
             if fields:
                 server.quotes.setdefault(symbol, {}).update(fields)

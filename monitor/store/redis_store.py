@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from monitor.store.base import BarChunk, Checkpoint, Commit, Dispatch, JournalEntry, JournalId
+from monitor.store.base import POSITIONS, BarChunk, Checkpoint, Commit, Dispatch, JournalEntry, JournalId
 from monitor.store.connection import Call, Script
 from monitor.store.keys import Keys, stream_ids
 from monitor.store.redis_history import PAGE_ENTRIES, RedisHistory
@@ -75,6 +75,8 @@ class RedisStore(RedisHistory, RedisOutbox):
         arguments: list[Argument] = [self._lease, str(previous or ""), str(commit.entry.id), self._kept.transitions]
         entry_fields, kept_fields = flat(commit.entry.fields), flat(kept)
         arguments += [len(entry_fields), *entry_fields, len(kept_fields), *kept_fields, len(gone), *gone]
+        standing = flat(commit.positions)
+        arguments += [len(standing), *standing]
         transitions = commit.transitions
         arguments.append(len(transitions))
         for stream_id, fields in zip(stream_ids(commit.entry.id, len(transitions)), transitions, strict=True):
@@ -82,7 +84,14 @@ class RedisStore(RedisHistory, RedisOutbox):
         for quote in quotes.values():
             arguments += [2 * len(quote), *flat(quote)]
         return Call(
-            [keys.leader, keys.journal, keys.instances, keys.transitions, *map(keys.quote, quotes)],
+            [
+                keys.leader,
+                keys.journal,
+                keys.instances,
+                keys.transitions,
+                keys.records(POSITIONS),
+                *map(keys.quote, quotes),
+            ],
             arguments,
         )
 

@@ -22,10 +22,10 @@ from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
 from connectors.backlog import Backlog
-from connectors.batch import SCHEMAS, TIME, Batch
+from connectors.batch import SCHEMAS, TIME, Batch, Receipt
 from connectors.timestamps import UNREADABLE, rfc3339_column
 from monitor import clock
-from monitor.positions import Positions
+from monitor.positions import Place, Positions
 from monitor.web.audit import audit
 from monitor.web.scopes import Scope, needs
 
@@ -188,12 +188,20 @@ class Keys:
         """It comes under this key now."""
         self._open()[key] = came
 
+    def receipt(self, key: str | None, came: _Known) -> Receipt:
+        """What is called once the journal has it; the key gets there in the same step."""
+        return came.done.set if key is None else Place(self._positions, *self._record(key, came), then=came.done.set)
+
     def done(self, key: str | None, came: _Known) -> None:
-        """The journal has it."""
+        """There is nothing of it for the journal."""
         came.done.set()
         if key is not None:
-            record = {"at": came.at, "digest": came.digest, "accepted": came.accepted}
-            self._positions.set(_PREFIX + key, msgspec.json.encode(record).decode())
+            self._positions.set(*self._record(key, came))
+
+    @staticmethod
+    def _record(key: str, came: _Known) -> tuple[str, str]:
+        record = {"at": came.at, "digest": came.digest, "accepted": came.accepted}
+        return _PREFIX + key, msgspec.json.encode(record).decode()
 
     def _open(self) -> OrderedDict[str, _Known]:
         """Those that the store remembers, at first use: by then it is open."""
@@ -265,14 +273,11 @@ def ingest(backlog: Backlog, positions: Positions) -> APIRouter:
 
 
 async def _hand_on(backlog: Backlog, keys: Keys, key: str | None, came: _Known, batch: Batch) -> None:
-    def receipt() -> None:
-        keys.done(key, came)
-
     if not batch.rows:
-        receipt()
+        keys.done(key, came)
         return
     # Shielded: a client that hangs up must not leave a key behind whose data never arrive.
-    await asyncio.shield(backlog.put(replace(batch, receipts=(receipt,))))
+    await asyncio.shield(backlog.put(replace(batch, receipts=(keys.receipt(key, came),))))
 
 
 async def _in_time(done: asyncio.Event) -> bool:

@@ -1,19 +1,19 @@
--- One commit: journal entry, instances, transitions, outbox and quotes become visible together or not at all.
+-- One commit: journal entry, instances, transitions, positions and quotes become visible together or not at all.
 --
 -- A script is not rolled back when a command in it fails, so everything that can fail is found before the first write:
 --   * keys of a wrong type and ids that would go back are looked for here;
 --   * no memory, a read-only replica, missing replicas, a full disk: the server judges these at the first write of a script and
 --     never after it. The first write is the XADD to the journal, which needs memory and is therefore refused in each case.
 --
--- KEYS: leader, journal, instances, transitions, then a key for each quote.
+-- KEYS: leader, journal, instances, transitions, positions, then a key for each quote.
 -- ARGV: lease, id of the commit before ('' if unknown), journal id, transitions to keep, then lists, each after its length in strings:
---   the entry's fields; instances to set; instances to remove; a number of transitions, of each its id and its fields;
+--   the entry's fields; instances to set; instances to remove; positions to set; a number of transitions, of each its id and its fields;
 --   the fields of each quote.
 -- Returns 'OK', or 'ALREADY' where the journal has this id (or a later one) and nothing was written.
 
-local LEADER, JOURNAL, INSTANCES, TRANSITIONS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local LEADER, JOURNAL, INSTANCES, TRANSITIONS, POSITIONS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local LEASE, PREVIOUS, ID, KEPT = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local FIRST_QUOTE = 5
+local FIRST_QUOTE = 6
 local CHUNK = 4000 -- strings handed to one command: Lua's stack takes 8,000; even, so that pairs stay together
 
 local at = 4
@@ -80,6 +80,7 @@ end
 local entry_from, entry_to = list()
 local set_from, set_to = list()
 local gone_from, gone_to = list()
+local stand_from, stand_to = list()
 local transitions = entries()
 local quotes = {}
 for number = FIRST_QUOTE, #KEYS do
@@ -92,6 +93,7 @@ local fault = mistyped(LEADER, 'string')
   or mistyped(JOURNAL, 'stream')
   or mistyped(INSTANCES, 'hash')
   or mistyped(TRANSITIONS, 'stream')
+  or mistyped(POSITIONS, 'hash')
 for number = FIRST_QUOTE, #KEYS do
   fault = fault or mistyped(KEYS[number], 'hash')
 end
@@ -125,6 +127,9 @@ for from = set_from, set_to, CHUNK do
 end
 for from = gone_from, gone_to, CHUNK do
   redis.call('HDEL', INSTANCES, unpack(ARGV, from, math.min(from + CHUNK - 1, gone_to)))
+end
+for from = stand_from, stand_to, CHUNK do
+  redis.call('HSET', POSITIONS, unpack(ARGV, from, math.min(from + CHUNK - 1, stand_to)))
 end
 for _, entry in ipairs(transitions) do
   redis.call('XADD', TRANSITIONS, 'MAXLEN', '~', KEPT, entry.id, unpack(ARGV, entry.from, entry.to))

@@ -52,6 +52,15 @@ async def test_an_instance_is_removed(store: Store):
     assert await store.instances() == {"b": b"2", "c": b"3"}
 
 
+async def test_where_readers_stand_is_known_with_what_they_read_and_not_without(store: Store):
+    await store.commit([commit(1, positions={"inbox/a.csv": b"1"}), commit(2, positions={"inbox/a.csv": b"2"})])
+    await store.commit([commit(1, positions={"inbox/a.csv": b"1", "other": b"1"})])
+    assert await store.records("positions") == {"inbox/a.csv": b"2"}
+    many = {f"ingest-key/{n}": b"{}" for n in range(6_001)}
+    await store.commit([commit(3, positions=many)])
+    assert await store.records("positions") == {"inbox/a.csv": b"2"} | many
+
+
 async def test_no_commits_are_no_error(store: Store):
     await store.commit([])
     assert await store.last_journal_id() is None

@@ -37,6 +37,7 @@ commits = st.builds(
     entry=st.builds(JournalEntry, positions, st.dictionaries(names, data, max_size=2)),
     instances=st.dictionaries(names, st.none() | data, max_size=3),
     transitions=entries,
+    positions=st.dictionaries(names, data, max_size=2),
 )
 dispatches = st.builds(
     Dispatch,
@@ -113,6 +114,7 @@ async def content(store: Store) -> Mapping[str, object]:
         "decisions": await store.decisions(10),
         "decisions of one": await store.decisions(2, "a"),
         "silences": await store.records("silences"),
+        "positions": await store.records("positions"),
         "dead": [(letter.fields, letter.outcome) for letter in await store.dead_letters(10)],
         "depth": await store.outbox_depth(),
         "notified": await store.notified(["a", "b", "c"]),

@@ -11,8 +11,9 @@ import pytest
 from fastapi import FastAPI
 
 from connectors.backlog import Backlog
-from monitor.positions import Positions
+from monitor.positions import Positions, places
 from monitor.settings import WebSettings
+from monitor.store.base import Commit, JournalEntry, JournalId
 from monitor.store.memory import MemoryServer, MemoryStore
 from monitor.web import ingest as module
 from monitor.web.access import Access, Guard
@@ -23,8 +24,8 @@ QUOTE = {"ts": "2026-01-23T15:00:00Z", "symbol": "SPY", "bid": 600.0, "ask": 600
 
 
 class World:
-    def __init__(self, client, backlog, positions):
-        self.client, self.backlog, self.positions = client, backlog, positions
+    def __init__(self, client, backlog, positions, store):
+        self.client, self.backlog, self.positions, self.store = client, backlog, positions, store
         self.batches = []
 
     async def send(self, body, **headers):
@@ -36,6 +37,8 @@ class World:
         while True:
             for batch in await self.backlog.take(1_000_000):
                 self.batches.append(batch)
+                at = JournalId(len(self.batches), 0)
+                await self.store.commit([Commit(JournalEntry(at, {"n": b""}), positions=places(batch.receipts))])
                 for receipt in batch.receipts:
                     receipt()
 
@@ -51,7 +54,7 @@ async def world(server=None, *, kept=True):
     app.include_router(ingest(backlog, positions))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        made = World(client, backlog, positions)
+        made = World(client, backlog, positions, store)
         taking = asyncio.create_task(made.keep_all() if kept else asyncio.sleep(0))
         try:
             yield made
@@ -91,6 +94,20 @@ async def test_a_key_counts_once_also_after_a_restart():
         assert again.json() == {"accepted": {"quotes": 1}, "repeated": True, "durable": True}
         other = await made.send({"quotes": [QUOTE, QUOTE]}, **{"idempotency-key": "k"})
         assert other.status_code == 409
+        assert made.batches == []
+
+
+async def test_a_crash_right_after_the_journal_has_it_makes_nothing_come_twice():
+    """The end comes between the commit and the receipts: what the store has tells the next process."""
+    server, entry = MemoryServer(), JournalEntry(JournalId(1, 0), {"quotes": b""})
+    async with world(server, kept=False) as made:
+        sending = asyncio.create_task(made.send({"quotes": [QUOTE]}, **{"idempotency-key": "k"}))
+        (batch,) = await made.backlog.take(1_000_000)
+        await made.store.commit([Commit(entry, positions=places(batch.receipts))])
+        sending.cancel()
+    async with world(server) as made:
+        again = await made.send({"quotes": [QUOTE]}, **{"idempotency-key": "k"})
+        assert again.json() == {"accepted": {"quotes": 1}, "repeated": True, "durable": True}
         assert made.batches == []
 
 

@@ -12,6 +12,7 @@ from monitor.calendar import TradingCalendar
 from monitor.committer import Committer
 from monitor.ingest import Cutter, TruthFilter
 from monitor.pipeline import Pipeline
+from monitor.positions import Place, Positions
 from monitor.state import MarketState
 from monitor.store.base import Commit, StoreUnavailable
 from rules.engine import Engine
@@ -111,3 +112,11 @@ async def test_nothing_is_acknowledged_before_the_store_has_it(count):
     assert disk.commits
     running.cancel()
     await asyncio.wait([running])
+
+
+def test_where_a_reader_stands_goes_into_the_step_of_the_last_piece():
+    place = Place(Positions(), "inbox/a.csv", "3")
+    results = pipeline().process([batch(NOW, NOW + 5 * 10**9, receipt=place)], 1)
+    assert [dict(result.commit.positions) for result in results] == [{}] * (len(results) - 1) + [{"inbox/a.csv": b"3"}]
+    place()
+    assert place.positions.of("inbox/a.csv") == "3"
