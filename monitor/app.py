@@ -232,7 +232,12 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
             health=health,
             metrics=metrics,
             rule_paths=config.rules,
-            schedule=Schedule(config.checkpoint_every / _SECOND, config.journal_keep / _SECOND, _MINUTE_SESSIONS),
+            schedule=Schedule(
+                checkpoint_every=config.checkpoint_every / _SECOND,
+                journal_keep=config.journal_keep / _SECOND,
+                history_keep=config.history_keep / _SECOND,
+                minute_sessions=_MINUTE_SESSIONS,
+            ),
             follows_wall=follows_wall,
             max_pending_bytes=_PENDING_BYTES,
             zone=_ZONE,

@@ -48,6 +48,8 @@ _HOLD: Final = 0.05
 _TICK: Final = 1.0
 """Seconds without data after which event time moves on by itself, where it follows the wall clock."""
 _WATCH: Final = 0.5
+_TRIMS: Final = 100
+"""Steps in which history is forgotten after a checkpoint; what is left then waits for the next."""
 _DATE: Final = len("2026-01-23")
 _MOST_ROWS: Final = 50_000
 """Rows taken at once when far behind: enough to pay the fixed costs rarely, few enough to stay within milliseconds."""
@@ -59,6 +61,7 @@ class Schedule:
 
     checkpoint_every: float
     journal_keep: float
+    history_keep: float
     minute_sessions: int
 
 
@@ -171,12 +174,20 @@ class Daemon:
     async def _expire(self) -> None:
         await self.committer.drained()
         await self.store.trim_journal(clock.wall_ns() // 1_000_000 - int(self._schedule.journal_keep * 1000))
+        await self._forget()
         names = await self.store.bar_chunks("1m")
         days = sorted({name[:_DATE] for name in names})[-self._schedule.minute_sessions :]
         oldest = await self.compute.run(lambda p: p.state.oldest_needed_minute())
         since = min(days[0], utc(oldest)[:_DATE]) if days and oldest else ""
         await self.store.drop_bars("1m", [name for name in names if name[:_DATE] < since])
         await compact(self.store)
+
+    async def _forget(self) -> None:
+        """Drop the history that is too old, so many entries at a time that nobody waits for it."""
+        before = clock.wall_ns() // 1_000_000 - int(self._schedule.history_keep * 1000)
+        for _ in range(_TRIMS):
+            if not await self.store.trim_history(before):
+                return
 
     async def watch_feeds(self) -> None:
         """Turn the feeds' connections into health conditions and figures, for ever."""

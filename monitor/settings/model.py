@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from monitor.settings.alerting import InhibitSettings, ReceiverSettings, RootRouteSettings, TimeSettings
 from monitor.settings.base import ExistingPath, FilePath, Model, Name, Text
 from monitor.settings.corporate_actions import FileActions
-from monitor.settings.durations import UNITS, Duration, PositiveDuration
+from monitor.settings.durations import DAY, UNITS, Age, Duration, PositiveDuration
 from monitor.settings.feeds import FeedSettings
 from monitor.settings.history import FileHistory, HistorySettings
 from monitor.settings.web import WebSettings
@@ -112,6 +112,10 @@ class Settings(Model):
     price: Literal["auto", "last", "mid"] = Field(default="auto", description="auto: last trade if the feed has trades")
     checkpoint_every: PositiveDuration = 30 * _S
     journal_keep: PositiveDuration = 24 * UNITS["h"]
+    history_keep: Age = Field(
+        default=90 * DAY,
+        description="how long transitions, who was told, dead letters and the audit log are kept: 90d; d is 24 hours",
+    )
     log: LogSettings = LogSettings()
 
     @field_validator("calendar")

@@ -262,8 +262,12 @@ class Store(Protocol):
     async def page(self, stream: str, before: str, limit: int) -> list[tuple[str, dict[str, bytes]]]:
         """Entries of :data:`TRANSITIONS` or :data:`DECISIONS` older than a stream id ('': the newest), newest first."""
 
-    async def trim_history(self, before_ms: int) -> None:
-        """Forget transitions and decisions stored before a time (UTC ms)."""
+    async def trim_history(self, before_ms: int, most: int = 1_000) -> int:
+        """Forget what was stored before a time (UTC ms); how many entries are gone, 0 where nothing is left to do.
+
+        Transitions, decisions, outcomes of notifications, dead letters, the audit log: at most so many of each. Some of
+        the newest of what is too old may stay. Raises LeaseLost where another epoch is newer.
+        """
 
     async def dispatch(self, step: Dispatch) -> None:
         """Make a step durable: ledger, outbox and decisions together or not at all. One made before is passed over.

@@ -207,11 +207,20 @@ class MemoryStore:
         older = [e for e in entries if not before or order(JournalId.parse(e[0])) < order(JournalId.parse(before))]
         return older[::-1][:limit]
 
-    async def trim_history(self, before_ms: int) -> None:
-        """Forget transitions and decisions of before a time."""
-        server = self._there()
-        server.transitions[:] = [t for t in server.transitions if JournalId.parse(t[0]).ms >= before_ms]
-        server.decisions[:] = [d for d in server.decisions if JournalId.parse(d[0]).ms >= before_ms]
+    async def trim_history(self, before_ms: int, most: int = 1_000) -> int:
+        """Forget what was stored before a time, at most so many entries of each kind; how many are gone."""
+        server = self._held()
+        gone = 0
+        for stream in (server.transitions, server.decisions, server.audit):
+            old = sum(JournalId.parse(stream_id).ms < before_ms for stream_id, _ in stream[:most])
+            del stream[:old]
+            gone += old
+        old = sum(JournalId.parse(letter.id).ms < before_ms for letter in server.dead[:most])
+        del server.dead[:old]
+        past = sorted((at, key) for key, (at, _) in server.notified.items() if at < before_ms)[:most]
+        for _, key in past:
+            del server.notified[key]
+        return gone + old + len(past)
 
     # Who is told
 
@@ -246,8 +255,8 @@ class MemoryStore:
     async def add_audit(self, entries: Sequence[Mapping[str, bytes]]) -> None:
         """Append to the audit log."""
         log = self._there().audit
-        first = int(log[-1][0].partition("-")[2]) + 1 if log else 1
-        log += [(f"0-{first + n}", dict(entry)) for n, entry in enumerate(entries)]
+        for entry in entries:
+            log.append((self.server.next_id(log[-1][0] if log else None), dict(entry)))
         del log[: -self._decisions_kept]
 
     async def audit(self, limit: int) -> list[tuple[str, dict[str, bytes]]]:

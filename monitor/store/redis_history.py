@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from monitor.store.connection import Call, Script
 from monitor.store.redis_lease import RedisLease
 from monitor.store.replies import flat, pairs
 from monitor.store.resp import Argument
 
 PAGE_ENTRIES: Final = 1_000
 AUDIT_KEPT: Final = 20_000
+MOST_TRIMMED: Final = 1_000
+"""Entries of one kind that are forgotten in one step; Lua's stack takes 8,000."""
+
+_TRIM: Final = Script.load("trim_history")
 
 
 class RedisHistory(RedisLease):
@@ -47,10 +52,14 @@ class RedisHistory(RedisLease):
         page = await self._server.command("XREVRANGE", self._keys.records(stream), end, "-", "COUNT", limit)
         return [(stream_id.decode(), pairs(fields)) for stream_id, fields in page]
 
-    async def trim_history(self, before_ms: int) -> None:
-        """Forget transitions and decisions of before a time."""
-        for stream in (self._keys.transitions, self._keys.decisions):
-            await self._server.command("XTRIM", stream, "MINID", "~", before_ms)
+    async def trim_history(self, before_ms: int, most: int = MOST_TRIMMED) -> int:
+        """Forget what was stored before a time, at most so many entries of each kind; how many are gone."""
+        self._need_lease()
+        keys = self._keys
+        names = [keys.leader, keys.notified, keys.notified_order]
+        names += [keys.transitions, keys.decisions, keys.audit, keys.dead]
+        gone: int = await self._server.call(_TRIM, Call(names, [self._lease, before_ms, min(most, MOST_TRIMMED)]))
+        return gone
 
     async def decisions(self, limit: int, alert: str | None = None) -> list[tuple[str, dict[str, bytes]]]:
         """The newest decisions, newest first; those whose field ``alert`` is the given one."""

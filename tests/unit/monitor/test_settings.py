@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import PydanticCustomError
 
 from monitor.settings import config_schema, is_config, load_settings
-from monitor.settings.durations import LONGEST, read_duration, write_duration
+from monitor.settings.durations import LONGEST, read_age, read_duration, write_duration
 from rules.diagnostics import Level
 
 SECOND = 1_000_000_000
@@ -185,6 +186,17 @@ def test_the_schema_lists_every_key():
 @given(st.integers(0, LONGEST // 1_000_000))
 def test_a_duration_is_read_as_it_is_written(ms):
     assert read_duration(write_duration(ms * 1_000_000)) == ms * 1_000_000
+
+
+@pytest.mark.parametrize(("text", "hours"), [("1h", 1), ("36h", 36), ("90d", 2160), ("1d12h", 36), ("3660d", 87840)])
+def test_an_age_may_be_days_of_24_hours(load, text, hours):
+    assert load(f"history_keep: {text}").history_keep == hours * 3_600_000_000_000
+
+
+@pytest.mark.parametrize("text", ["0d", "59m", "3661d", "4000d1h", "1d1d", "d", "1h1d", "1.5d", "14", "99999999999d"])
+def test_an_age_that_makes_no_sense_is_refused(text):
+    with pytest.raises(PydanticCustomError):
+        read_age(text)
 
 
 def test_paths_are_relative_to_the_file(load, tmp_path):
