@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -21,13 +20,11 @@ from monitor.alerting.dispatcher import Dispatcher
 from monitor.alerting.keep_firing import keep_firing
 from monitor.calendar import CalendarError, TradingCalendar
 from monitor.charts.png import rasterizer
-from monitor.charts.theme import Theme
 from monitor.compute import ComputeThread
 from monitor.corporate_actions.book import ActionBook
 from monitor.daemon import Daemon, Parts, Schedule
 from monitor.data_files import DataFileError
-from monitor.feeds import Connected, Feeds, Recaptured, Replayed, Simulated, Source
-from monitor.folder_feed import Watched
+from monitor.feeds import Feeds
 from monitor.health import HealthBoard
 from monitor.history.filling import Filling
 from monitor.ingest import Cutter, TruthFilter, TruthSettings
@@ -37,20 +34,15 @@ from monitor.logs import LogFormat
 from monitor.metrics import Metrics
 from monitor.notify.alertmanager import RESEND, AlertmanagerSender
 from monitor.notify.outbox import Notifier
-from monitor.notify.receivers import open_receiver
-from monitor.notify.sender import Sender
+from monitor.opening import ZONE, StartError, open_feed, open_rules, open_sender, wait_for_store
 from monitor.pictures.painter import Painter
 from monitor.pictures.subject import LOOKED_BACK
 from monitor.pipeline import Pipeline
 from monitor.positions import Positions
 from monitor.recovery import Recovery, read_history
-from monitor.rule_files import read_rules
-from monitor.seeded import Seeded
 from monitor.self_series import NAMES
-from monitor.series_feed import SeriesTable
 from monitor.state import MarketState, PriceSource
-from monitor.store.base import LeaseLost, Store, StoreError, StoreUnavailable
-from monitor.store.factory import open_store
+from monitor.store.base import LeaseLost, StoreError, StoreUnavailable
 from monitor.warming import cold_rules, cold_summary
 from monitor.web.alertmanager.original import original
 from monitor.web.alertmanager.routes import alertmanager
@@ -62,7 +54,6 @@ from monitor.web.server import WebServer
 from monitor.web.standby import Standing
 from rules.budget import Budget
 from rules.engine import Engine
-from rules.ruleset import RuleSet
 
 _LOG = structlog.get_logger(__name__)
 _SECOND: Final = 1_000_000_000
@@ -75,14 +66,7 @@ _DRAIN: Final = 5.0
 """Seconds that an orderly end waits for the store and the receivers."""
 _FEEDS_END: Final = 2.0
 """Seconds for a feed to close its line: a client that was just connecting may have taken the first word for another."""
-_STORE_PATIENCE: Final = 60.0
-"""Seconds for which a store that is away is waited for at the start."""
 _MINUTE_SESSIONS: Final = 10
-_ZONE: Final = ZoneInfo("America/New_York")
-
-
-class StartError(Exception):
-    """The daemon cannot start; the text says why and what to do, in one line."""
 
 
 async def run(config: settings.Settings) -> int:
@@ -121,13 +105,15 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
     gc.disable()
     follows_wall = config.clock == "wall"
     calendar = TradingCalendar(config.calendar)
-    ruleset = _rules(config)
+    ruleset = open_rules(config)
     liveness: Liveness = (
         WallLiveness(calendar, clock.wall_ns) if follows_wall else EventLiveness(calendar, clock.monotonic)
     )
     backlog = Backlog(_BACKLOG_BYTES)
     positions = Positions()
-    feeds = Feeds([_feed(feed, name, backlog, liveness, calendar, positions) for name, feed in config.feeds.items()])
+    feeds = Feeds(
+        [open_feed(feed, name, backlog, liveness, calendar, positions) for name, feed in config.feeds.items()]
+    )
     history, series = read_history(config.history_files, calendar)
     history += [frame for source in feeds.sources if (frame := source.history()) is not None]
 
@@ -138,10 +124,10 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         painter = Painter(await stack.enter_async_context(rasterizer()), calendar, on_outcome=metrics.picture)
         stack.push_async_callback(painter.close)
         page = config.web.address
-        senders = {name: _receiver(name, receiver, painter, page) for name, receiver in config.receivers.items()}
+        senders = {name: open_sender(name, receiver, painter, page) for name, receiver in config.receivers.items()}
         owner = owner_name()
         async with asyncio.TaskGroup() as both:  # the store reads its files meanwhile
-            opening = both.create_task(_open_store(stack, config))
+            opening = both.create_task(wait_for_store(stack, config))
             compiling = both.create_task(
                 asyncio.to_thread(
                     Engine,
@@ -208,7 +194,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
             engine,
             truth,
             Cutter(config.evaluate_every, hold_last=not follows_wall),
-            _ZONE,
+            ZONE,
             follows_wall=follows_wall,
             last_id=recovered.last_id,
             on_template_error=metrics.template_error,
@@ -240,7 +226,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
             ),
             follows_wall=follows_wall,
             max_pending_bytes=_PENDING_BYTES,
-            zone=_ZONE,
+            zone=ZONE,
             owner=owner,
             receivers=tuple(config.receivers),
             history=history,
@@ -370,66 +356,6 @@ async def _end(tasks: Sequence[asyncio.Task[None]], again: float | None = None) 
         for task in going:
             task.cancel()
         _, going = await asyncio.wait(going, timeout=again)
-
-
-def _rules(config: settings.Settings) -> RuleSet:
-    loaded = read_rules(config.rules, config.receivers)
-    for diagnostic in loaded.diagnostics:
-        _LOG.warning("rules", problem=diagnostic.render())
-    if loaded.ruleset is None:
-        raise StartError("the rules have errors: `rotation check` shows them all")
-    return loaded.ruleset
-
-
-def _feed(
-    config: settings.FeedSettings,
-    name: str,
-    backlog: Backlog,
-    liveness: Liveness,
-    calendar: TradingCalendar,
-    positions: Positions,
-) -> Source:
-    match config:
-        case settings.FinnhubFeed():
-            return Seeded(config, name, backlog, liveness, positions)
-        case settings.StreamFeed():
-            return Connected(config, name, backlog, liveness, positions)
-        case settings.FileFeed():
-            return Watched(config, name, backlog, calendar, positions)
-        case settings.SeriesFeed():
-            return SeriesTable(config, name, backlog, calendar, positions)
-        case settings.SimulatorFeed():
-            return Simulated(config, name, backlog, liveness, calendar)
-        case settings.ReplayFeed(data=data) if data.is_dir():
-            return Recaptured(config, name, backlog)
-        case settings.ReplayFeed():
-            return Replayed(config, name, backlog, calendar)
-
-
-async def _open_store(stack: contextlib.AsyncExitStack, config: settings.Settings) -> Store:
-    """The open store. One that is away is waited for: it may be starting as well."""
-    deadline = clock.monotonic() + _STORE_PATIENCE
-    while True:
-        attempt = open_store(config.store.url.get_secret_value(), config.store.data_dir)
-        try:
-            async with contextlib.AsyncExitStack() as opening:
-                store = await opening.enter_async_context(attempt)
-                stack.push_async_exit(opening.pop_all())
-                return store
-        except StoreUnavailable as error:
-            if clock.monotonic() > deadline:
-                raise
-            _LOG.warning("the store is away; trying again", error=str(error))
-            await asyncio.sleep(1)
-
-
-def _receiver(name: str, config: settings.ReceiverSettings, painter: Painter, page: str) -> Sender:
-    urls = [url.get_secret_value() for url in config.urls]
-    try:
-        pictures = painter.on(Theme(config.picture)) if config.picture else None
-        return open_receiver(urls, deadline=config.deadline / _SECOND, zone=_ZONE, pictures=pictures, page=page)
-    except ValueError as error:
-        raise StartError(f"receiver `{name}`: {error}") from error
 
 
 def _failing(health: HealthBoard, receiver: str, reason: str | None) -> None:
