@@ -12,11 +12,12 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 import numpy as np
+import polars as pl
 from msgspec import Meta, Struct, field
 
 from connectors.batch import Batch, Notice, NoticeKind
 from connectors.feed import Address, Frame, Remedy
-from connectors.json_frames import UNREADABLE_FRAME, count_unreadable, decoder, encoded
+from connectors.json_frames import decoded, decoder
 from connectors.sequence import RESTART, Consecutive
 from connectors.ticks import QuoteRows, TradeRows, milliseconds_column
 
@@ -36,16 +37,19 @@ _Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Data(Struct, gc=False):
-    """What a stream says; which fields there are depends on the stream."""
+    """What a stream says; which fields there are depends on the stream.
 
-    e: str = "bookTicker"
-    """The kind of event; a book ticker says none."""
-    s: str = ""
+    They stand in the order of a book ticker, the most frequent, as decoding looks for the next field first.
+    """
+
     u: _Number = 0
+    s: str = ""
     b: float = _NAN
     bid_size: float = field(default=_NAN, name="B")
     a: float = _NAN
     ask_size: float = field(default=_NAN, name="A")
+    e: str = "bookTicker"
+    """The kind of event; a book ticker says none."""
     t: _Number | None = None
     p: float = _NAN
     q: float = _NAN
@@ -55,7 +59,6 @@ class Data(Struct, gc=False):
 class Message(Struct, gc=False):
     """A frame of a combined stream, an answer to a request, or an event of the connection."""
 
-    stream: str = ""
     data: Data | None = None
     id: int | str | None = None
     code: int | None = None
@@ -70,16 +73,6 @@ class Answer(Struct, gc=False):
 
     code: int = 0
     msg: str = ""
-
-
-class _Book:
-    """What is known of an instrument's best bid and ask: the update id of the newest, and our name of it."""
-
-    __slots__ = ("newest", "symbol")
-
-    def __init__(self, symbol: str) -> None:
-        self.symbol = symbol
-        self.newest = -1
 
 
 class BinanceFeed:
@@ -111,7 +104,8 @@ class BinanceFeed:
         self._wanted: frozenset[str] = frozenset()
         self._open = False
         self._requests = 0
-        self._books: dict[str, _Book] = {}
+        self._books: dict[str, int] = {}
+        """By the vendor's word for an instrument, the update id of its newest best bid and ask."""
         self._trades = Consecutive()
         self.subscribe(symbols)
 
@@ -138,8 +132,6 @@ class BinanceFeed:
         """Make `symbols` the wanted set; the requests for the difference, none before the first one was answered."""
         pairs = sorted(symbol for symbol in symbols if "/" in symbol)[: MOST_STREAMS // len(self._channels)]
         self._symbols |= {_vendors(symbol): symbol for symbol in pairs}
-        for name in set(self._books) & set(self._symbols):
-            self._books[name].symbol = self._symbols[name]
         before, self._wanted = self._wanted, frozenset(pairs)
         if not self._open:
             return ()
@@ -153,43 +145,25 @@ class BinanceFeed:
         rejected: Counter[str] = Counter()
         unused: Counter[str] = Counter()
         notices: list[Notice] = []
-        quotes, trades = QuoteRows(), TradeRows()
-        q_symbol = quotes.symbols.append
-        bid, ask, bid_size, ask_size = (column.append for column in quotes.numbers.values())
-        t_symbol, t_time, t_id = trades.symbols.append, trades.times.append, trades.ids.append
-        price, size = (column.append for column in trades.numbers.values())
-        decode, known, books, fresh_trade = self._decode, self._symbols, self._books, self._trades.fresh
-        for frame in frames:
-            try:
-                message = decode(frame if isinstance(frame, bytes) else encoded(frame))
-            except UNREADABLE_FRAME as error:
-                count_unreadable(error, rejected)
-                continue
+        quotes: list[Data] = []
+        trades: list[Data] = []
+        books, fresh_trade = self._books, self._trades.fresh
+        for message in decoded(self._decode, frames, rejected):
             data = message.data
             if data is None:
                 self._control(message, notices, rejected)
                 continue
             kind, symbol = data.e, data.s
             if kind == "bookTicker" and symbol:
-                book = books.get(symbol)
-                if book is None:
-                    book = books[symbol] = _Book(known.get(symbol, symbol))
-                if data.u > book.newest or book.newest - data.u > RESTART:
-                    book.newest = data.u
-                    q_symbol(book.symbol)
-                    bid(data.b)
-                    ask(data.a)
-                    bid_size(data.bid_size)
-                    ask_size(data.ask_size)
+                newest = books.get(symbol, -1)
+                if data.u > newest or newest - data.u > RESTART:
+                    books[symbol] = data.u
+                    quotes.append(data)
                 else:
                     unused["duplicate quote"] += 1
             elif kind == "trade" and symbol:
                 if data.t is None or fresh_trade(symbol, data.t):
-                    t_symbol(known.get(symbol, symbol))
-                    t_time(data.time)
-                    price(data.p)
-                    size(data.q)
-                    t_id(data.t)
+                    trades.append(data)
                 else:
                     unused["duplicate trade"] += 1
             elif kind == "serverShutdown":
@@ -198,14 +172,13 @@ class BinanceFeed:
                 rejected["unknown message" if symbol else "missing field"] += 1
         notices += [
             Notice(NoticeKind.GAP, f"{symbol}: {count} trades are missing", missing=count, symbol=symbol)
-            for symbol, count in ((known.get(s, s), n) for s, n in self._trades.taken().items())
+            for symbol, count in ((self._symbols.get(s, s), n) for s, n in self._trades.taken().items())
         ]
-        quotes.times = quotes.symbols  # as many
         return Batch(
             feed=self.name,
             received_at=received_at,
-            quotes=quotes.frame(lambda rows: np.full(len(rows), received_at, dtype=np.int64), rejected),
-            trades=trades.frame(milliseconds_column, rejected),
+            quotes=self._quotes(quotes, received_at, rejected),
+            trades=self._prints(trades, rejected),
             notices=tuple(notices),
             rejected=rejected,
             unused=unused,
@@ -214,6 +187,29 @@ class BinanceFeed:
     def remedy(self, notice: Notice) -> Remedy:
         """A request the vendor cannot read would be refused again; anything else is a dropped line."""
         return Remedy.STOP if notice.code in (0, 1, 2, 3) else Remedy.RECONNECT
+
+    def _quotes(self, found: Sequence[Data], received_at: int, rejected: Counter[str]) -> pl.DataFrame:
+        rows = QuoteRows()
+        ours = self._symbols
+        names = [data.s for data in found]
+        rows.symbols = list(map(ours.get, names, names))
+        rows.numbers = {
+            "bid": [data.b for data in found],
+            "ask": [data.a for data in found],
+            "bid_size": [data.bid_size for data in found],
+            "ask_size": [data.ask_size for data in found],
+        }
+        rows.times = rows.symbols  # as many
+        return rows.frame(lambda every: np.full(len(every), received_at, dtype=np.int64), rejected)
+
+    def _prints(self, found: Sequence[Data], rejected: Counter[str]) -> pl.DataFrame:
+        rows = TradeRows()
+        ours = self._symbols
+        rows.symbols = [ours.get(data.s, data.s) for data in found]
+        rows.numbers = {"price": [data.p for data in found], "size": [data.q for data in found]}
+        rows.times = [data.time for data in found]
+        rows.ids = [data.t for data in found]
+        return rows.frame(milliseconds_column, rejected)
 
     @staticmethod
     def _control(message: Message, notices: list[Notice], rejected: Counter[str]) -> None:

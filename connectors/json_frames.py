@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -34,3 +34,18 @@ def cause(error: BaseException) -> str:
 def count_unreadable(error: BaseException, rejected: Counter[str]) -> None:
     """Count a frame that could not be read."""
     rejected[cause(error)] += 1
+
+
+def decoded(decode: Callable[[bytes], Any], frames: Sequence[Frame], rejected: Counter[str]) -> list[Any]:
+    """The content of the frames that can be read, in order; the others are counted."""
+    try:
+        return list(map(decode, frames))  # type: ignore[arg-type] # text is read as well, where it has an encoding
+    except UNREADABLE_FRAME:
+        pass  # one of them: which is found below
+    found = []
+    for frame in frames:
+        try:
+            found.append(decode(encoded(frame)))
+        except UNREADABLE_FRAME as error:
+            count_unreadable(error, rejected)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +42,10 @@ _UNKNOWN_ALLOWED: Final[dict[Kind, tuple[str, ...]]] = {
     "bars": ("volume",),
     "statuses": (),
 }
+
+
+_AT_ONCE: Final = 500
+"""Rows whose values go into the columns together: enough that each costs little, few enough to stay in the cache."""
 
 
 class MqttFeed:
@@ -159,45 +164,24 @@ class _Columns:
         self._units: list[tuple[int, Unit, float]] = []
         """Up to which row which unit holds, and how many seconds a bar without an end lasts."""
         self._numbers: dict[str, list[float]] = {n: [] for n in (*_REQUIRED[kind], *_UNKNOWN_ALLOWED[kind])}
-        self._appends = [column.append for column in self._numbers.values()]
+        self._rows: list[Any] = []
+        """Of our own layout, whose values are still to be put in the columns: at once, which is quicker."""
         self._ids: list[int | None] = []
         self._texts: dict[str, list[str]] = {"code": [], "reason": []}
 
     def take(self, rows: Sequence[Any], symbol: str) -> None:
         """Rows of our own layout."""
-        symbols, times, columns = self.symbols.append, self._times.append, self._appends
-        if self._kind == "quotes":
-            bid, ask, bid_size, ask_size = columns
-            for row in rows:
-                symbols(row.symbol or symbol)
-                times(row.ts)
-                bid(row.bid)
-                ask(row.ask)
-                bid_size(row.bid_size)
-                ask_size(row.ask_size)
-        else:
-            for row in rows:
-                symbols(row.symbol or symbol)
-                times(row.ts)
-                for name, append in zip(self._numbers, columns, strict=True):
-                    append(getattr(row, name))
-        if self._kind == "trades":
-            self._ids += [row.id for row in rows]
-        elif self._kind == "bars":
-            self._ends += [row.end for row in rows]
-        elif self._kind == "statuses":
-            self._texts["code"] += [row.code for row in rows]
-            self._texts["reason"] += [row.reason for row in rows]
-        if not self._units or self._units[-1][1:] != ("ns", 60.0):
-            self._units.append((len(self._times), "ns", 60.0))
-        else:
-            self._units[-1] = (len(self._times), "ns", 60.0)
+        self.symbols += [row.symbol or symbol for row in rows]
+        self._rows += rows
+        if len(self._rows) >= _AT_ONCE:
+            self._settle()
 
     def take_foreign(self, rows: Sequence[dict[str, Any]], route: Route, rejected: Counter[str]) -> None:
         """Rows of a foreign layout."""
         layout = route.layout
         if layout is None:
             return
+        self._settle()
         paths = layout.paths()
         time = tuple(layout.time.split("."))
         for row in rows:
@@ -223,6 +207,7 @@ class _Columns:
 
     def frame(self, received_at: int, rejected: Counter[str]) -> pl.DataFrame:
         """The frame of this kind; impossible rows are counted in `rejected` instead."""
+        self._settle()
         times = self._stamps(self._times, received_at)
         numbers = {name: self._numbers[name] for name in _REQUIRED[self._kind]}
         others = [_unknown_allowed(name, self._numbers[name]) for name in _UNKNOWN_ALLOWED[self._kind]]
@@ -236,6 +221,25 @@ class _Columns:
             others.append(pl.Series("end", np.where(times == UNREADABLE, UNREADABLE, ends)).cast(TIME))
             return possible_rows(times, self.symbols, numbers, rejected, others).select(BARS.names())
         return possible_rows(times, self.symbols, numbers, rejected, others)
+
+    def _settle(self) -> None:
+        """Put the values of the rows of our own layout into the columns."""
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        self._times += [row.ts for row in rows]
+        for name, column in self._numbers.items():
+            column.extend(map(attrgetter(name), rows))
+        if self._kind == "trades":
+            self._ids += [row.id for row in rows]
+        elif self._kind == "bars":
+            self._ends += [row.end for row in rows]
+        elif self._kind == "statuses":
+            self._texts["code"] += [row.code for row in rows]
+            self._texts["reason"] += [row.reason for row in rows]
+        if self._units and self._units[-1][1:] == ("ns", 60.0):
+            self._units.pop()
+        self._units.append((len(self._times), "ns", 60.0))
 
     def _stamps(self, values: Sequence[Any], received_at: int) -> Nanoseconds:
         parts, start = [], 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
@@ -181,8 +182,9 @@ def times(values: Sequence[Any], unit: Unit, received_at: int) -> Nanoseconds:
     kinds = set(map(type, values))
     if kinds == {str}:
         return rfc3339_column(values)
-    if kinds == {int} and unit in ("ns", "rfc3339") and min(values) >= -(2**63) and max(values) < 2**63:
-        return np.array(values, dtype=np.int64)
+    if kinds == {int} and unit in ("ns", "rfc3339"):
+        with contextlib.suppress(OverflowError):  # one of them is none
+            return np.array(values, dtype=np.int64)
     return np.array([_time(value, unit) for value in values], dtype=np.int64)
 
 

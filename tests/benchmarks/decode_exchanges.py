@@ -25,9 +25,9 @@ Case = tuple[Callable[[], Feed], Sequence[bytes], Callable[[], object]]
 def cases() -> dict[str, Case]:
     """By feed: what makes its parser, frames of quotes, and plain decoding of them into structs of all fields.
 
-    A parser knows what it has seen, so each run needs one of its own.
+    A parser that knows what it has seen needs to be a new one in each run.
     """
-    return {"binance": _binance(), "coinbase": _coinbase(), "kraken": _kraken(), "mqtt": _mqtt()}
+    return {"binance": _binance(), "coinbase": _coinbase(), "kraken": _kraken(), **_mqtt()}
 
 
 def _prices() -> list[tuple[str, float]]:
@@ -176,11 +176,24 @@ class _Quote(msgspec.Struct):
     ask_size: float
 
 
-def _mqtt() -> Case:
+def _plain_packed(payloads: Sequence[bytes]) -> Callable[[], object]:
+    decode = msgspec.msgpack.Decoder(list[_Quote]).decode
+    return lambda: [decode(payload) for payload in payloads]
+
+
+def _mqtt() -> dict[str, Case]:
     rows = [
         {"ts": 1_769_178_600_000_000_000 + n, "symbol": s, "bid": p, "ask": p + 0.01, "bid_size": 1.0, "ask_size": 2.0}
         for n, (s, p) in enumerate(_prices())
     ]
     payloads = [msgspec.json.encode(rows[at : at + PER_FRAME]) for at in range(0, QUOTES, PER_FRAME)]
-    frames = [pack(f"md/v1/lab/0/S{n % 2_000:04d}/q", payload) for n, payload in enumerate(payloads)]
-    return lambda: MqttFeed("bench", url="", topics=[]), frames, _plain(list[_Quote], payloads)
+    packed = [msgspec.msgpack.encode(rows[at : at + PER_FRAME]) for at in range(0, QUOTES, PER_FRAME)]
+    frames, packed_frames = (
+        [pack(f"md/v1/lab/0/S{n % 2_000:04d}/q", payload) for n, payload in enumerate(encoded)]
+        for encoded in (payloads, packed)
+    )
+    feed = MqttFeed("bench", url="", topics=[])  # which remembers nothing but its topics
+    return {
+        "mqtt": (lambda: feed, frames, _plain(list[_Quote], payloads)),
+        "mqtt, MessagePack": (lambda: feed, packed_frames, _plain_packed(packed)),
+    }
