@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-import httpx
 import msgspec
 
 from monitor import clock
 from monitor.alerting.alert import ALERTNAME, SUMMARY
-from monitor.notify import http_answer
+from monitor.notify.http_client import HttpClient, NoAnswer
 from monitor.notify.message import AlertNotice, Kind, Notification
 from monitor.notify.sender import Delivery, Verdict, failure
 
@@ -99,25 +98,21 @@ class _Peer:
         scheme = SCHEMES[parts.scheme.lower()]
         login = (unquote(parts.username or ""), unquote(parts.password or "")) if parts.username else None
         self.target = f"Alertmanager {scheme}://{host}"
-        self._deadline = deadline
-        self._client = httpx.AsyncClient(
-            base_url=f"{scheme}://{host}{parts.path.rstrip('/')}", auth=login, timeout=deadline
-        )
+        self._url = f"{scheme}://{host}{parts.path.rstrip('/')}{_PATH}"
+        self._client = HttpClient(deadline, login)
 
     async def post(self, alerts: Sequence[Mapping[str, Any]]) -> Delivery:
         try:
-            answer = await http_answer.post(self._client, _PATH, msgspec.json.encode(alerts), {}, self._deadline)
-        except TimeoutError:
-            return Delivery(Verdict.TRANSIENT, f"{self.target}: no answer within {self._deadline:g} s")
-        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: it is closed, the daemon is stopping
-            return Delivery(Verdict.TRANSIENT, f"{self.target}: {type(error).__name__} {error}".strip())
+            answer = await self._client.post(self._url, msgspec.json.encode(alerts), {})
+        except NoAnswer as error:
+            return Delivery(Verdict.TRANSIENT, f"{self.target}: {error}")
         if answer.verdict is Verdict.DELIVERED:
             return Delivery(Verdict.DELIVERED, f"{self.target}: accepted")
         said = f"{self.target}: {answer.status} {answer.text[:_SAID]}".strip()
         return Delivery(answer.verdict, said, answer.retry_after)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
 
 def posted(notice: AlertNotice, wall: int) -> dict[str, Any]:

@@ -21,18 +21,20 @@ from zoneinfo import ZoneInfo
 
 from apprise import Apprise, AppriseAsset, LogCapture, NotifyBase, NotifyFormat, NotifyType
 from apprise.attachment.memory import AttachMemory
-from apprise.common import PersistentStoreMode
+from apprise.common import OverflowMode, PersistentStoreMode
 from apprise.manager_plugins import NotificationManager
 from apprise.plugins.custom_json import NotifyJSON
 from apprise.plugins.slack import NotifySlack, SlackMode
 from apprise.result import AppriseResult, AppriseResultStatus
 
-from monitor.notify import values
-from monitor.notify.http_answer import verdict as http_verdict
+from monitor.notify import apprise_slack, slack, values
+from monitor.notify.apprise_http import bounded
+from monitor.notify.apprise_slack import BlockSlack, Told, telling
+from monitor.notify.http_client import verdict as http_verdict
 from monitor.notify.message import Kind, Notification
 from monitor.notify.redaction import pieces, redacted
-from monitor.notify.render import payload, render
-from monitor.notify.sender import Delivery, FanOut, Picture, Pictures, Verdict
+from monitor.notify.render import header, payload, render
+from monitor.notify.sender import Considerate, Delivery, FanOut, Picture, Pictures, Verdict
 from monitor.notify.templates import clipped
 
 with warnings.catch_warnings():
@@ -43,6 +45,9 @@ with warnings.catch_warnings():
 _THREADS: Final = 4
 """Messages under way to one address. A burst of alerts reaches a mail server in parallel, and no service is flooded."""
 _UNCLEAR: Final = 1_000
+_LONGEST: Final = 60.0
+"""Seconds that the web requests of one attempt may take, all in all. An attempt may outlive its deadline: see
+:class:`_Address`."""
 _DETAIL_LIMIT: Final = 500
 _CAPTION: Final = 300
 """Characters of the words that stand with a picture which is a message of its own."""
@@ -98,7 +103,7 @@ def verdict(result: AppriseResult | None, said: Iterable[str]) -> Verdict:
 
     apprise tells success from failure; the cause is only in its log: HTTP services say ``error=404``, mail servers
     answer ``(535, b'...')``. Refused for good are SMTP 5xx and the HTTP statuses of
-    :func:`monitor.notify.http_answer.verdict`; all else may pass.
+    :func:`monitor.notify.http_client.verdict`; all else may pass.
     """
     if result is not None and result.status is AppriseResultStatus.SUCCESS:
         return Verdict.DELIVERED
@@ -124,9 +129,11 @@ class AppriseSender:
         deadline: float = 30.0,
         zone: ZoneInfo = values.NEW_YORK,
         pictures: Pictures | None = None,
+        page: str = "",
     ) -> None:
+        """`page`: address of the monitor's page, for links."""
         self._pool = ThreadPoolExecutor(_THREADS * max(1, len(urls)), thread_name_prefix="notify")
-        self._targets = FanOut([_Address(url, self._pool, deadline, zone, pictures) for url in urls])
+        self._targets = FanOut([Considerate(_Address(url, self._pool, deadline, zone, pictures, page)) for url in urls])
 
     @property
     def target(self) -> str:
@@ -152,14 +159,21 @@ class _Address:
     """
 
     def __init__(
-        self, url: str, pool: ThreadPoolExecutor, deadline: float, zone: ZoneInfo, pictures: Pictures | None
+        self,
+        url: str,
+        pool: ThreadPoolExecutor,
+        deadline: float,
+        zone: ZoneInfo,
+        pictures: Pictures | None,
+        page: str,
     ) -> None:
         error = validate(url)
         service = Apprise.instantiate(url, asset=_asset())
         if error is not None or service is None:
             raise ValueError(error or "apprise cannot use this address")
         self._url = url
-        self._service = service
+        self._page = page
+        self._service = service = _fitted(service, url)
         self._pool = pool
         self._deadline = deadline
         self._zone = zone
@@ -261,18 +275,23 @@ class _Address:
             apprise = Apprise(asset=_asset())
             apprise.add(service)
             body = message.html if html else message.text
-            result = apprise.notify(
-                body=_with_picture(body, picture) if html and picture else body,
-                title=message.title,
-                notify_type=_type(notification),
-                attach=_attachment(picture) if picture else None,
-                body_format=NotifyFormat.HTML if html else NotifyFormat.TEXT,
-                log_level=logging.DEBUG,
-            )
+            blocks = slack.blocks(notification, self._zone, self._page) if isinstance(service, BlockSlack) else []
+            with bounded(_LONGEST) as asked, telling(Told(message.title, blocks) if blocks else None):
+                result = apprise.notify(
+                    body=_with_picture(body, picture) if html and picture else body,
+                    title=message.title,
+                    notify_type=_type(notification),
+                    attach=_attachment(picture) if picture else None,
+                    body_format=NotifyFormat.HTML if html else NotifyFormat.TEXT,
+                    log_level=logging.DEBUG,
+                )
             said = [entry.message for entry in result.logs() if _telling(entry.level, entry.message)]
         except Exception as error:  # noqa: BLE001 - plugins are third-party code that may raise anything
             return Delivery(Verdict.TRANSIENT, self._detail([f"{type(error).__name__}: {error}"]))
-        return Delivery(verdict(result, said), self._detail(said))
+        outcome = verdict(result, said)
+        if isinstance(service, NotifySlack) and outcome is Verdict.TRANSIENT:
+            outcome = apprise_slack.verdict(said) or outcome
+        return Delivery(outcome, self._detail(said), None if outcome is Verdict.DELIVERED else asked.retry_after)
 
     def _prepared(self, notification: Notification) -> NotifyBase:
         """The service for this message.
@@ -285,10 +304,11 @@ class _Address:
         service = Apprise.instantiate(self._url, asset=_asset())
         if isinstance(service, NotifyJSON):
             service.payload_extras = {**payload(notification), **service.payload_extras}
+            service.headers = {"Idempotency-Key": header(notification.key), **service.headers}
         elif isinstance(service, NotifyEmail):
             service.headers = {
-                "X-Rotation-Key": notification.key,
-                "X-Rotation-Episode": notification.episode,
+                "X-Rotation-Key": header(notification.key),
+                "X-Rotation-Episode": header(notification.episode),
                 "X-Rotation-State": str(notification.kind),
                 **service.headers,
             }
@@ -311,6 +331,18 @@ def _asset() -> AppriseAsset:
         app_desc="Rotation Monitor",
         app_url="",
     )
+
+
+def _fitted(service: NotifyBase, url: str) -> NotifyBase:
+    """The service with our blocks where it is Slack, and for a chat with what it has no room for cut off.
+
+    Mails and webhooks have room for all; ``overflow=`` in the address is the user's own choice.
+    """
+    if isinstance(service, NotifySlack):
+        service = apprise_slack.with_blocks(service, url)
+    if "overflow=" not in url and not isinstance(service, NotifyJSON | NotifyEmail):
+        service.overflow_mode = OverflowMode.TRUNCATE
+    return service
 
 
 def _type(notification: Notification) -> NotifyType:

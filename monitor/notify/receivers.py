@@ -54,7 +54,7 @@ def open_receiver(
     if any(map(_is_console, urls)):
         senders.append(ConsoleSender(stream, zone))
     if others:
-        senders.append(AppriseSender(others, deadline, zone, pictures))
+        senders.append(AppriseSender(others, deadline, zone, pictures, page))
     return senders[0] if len(senders) == 1 else FanOut(senders)
 
 

@@ -31,7 +31,9 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
+class Section:
+    """Lines below a title."""
+
     title: str
     lines: tuple[str, ...]
 
@@ -40,12 +42,12 @@ def render(notification: Notification, zone: ZoneInfo = values.NEW_YORK) -> Rend
     """The message in the forms services take; `zone` is the exchange's."""
     if notification.alerts:
         return _list(notification, zone)
-    facts = [f"{name}: {_one_line(value)}" for name, value in _facts(notification, zone)]
-    sections = [section for section in _sections(notification, zone) if section.lines]
+    said = [f"{name}: {one_line(value)}" for name, value in facts(notification, zone)]
+    parts = [section for section in sections(notification, zone) if section.lines]
     key = f"key: {notification.key}"
-    text = [notification.summary, "", *facts]
-    html = [f"<p><b>{escape(notification.summary)}</b></p>", _paragraph(facts)]
-    for section in sections:
+    text = [notification.summary, "", *said]
+    html = [f"<p><b>{escape(notification.summary)}</b></p>", _paragraph(said)]
+    for section in parts:
         text += ["", f"{section.title}:", *(f"  {line}" for line in section.lines)]
         html.append(_paragraph([f"{section.title}:", *section.lines]))
     text += ["", key, ""]
@@ -65,7 +67,7 @@ def _list(notification: Notification, zone: ZoneInfo) -> Rendered:
         text += ["", f"{kind.capitalize()}:"]
         html.append(_paragraph([f"{kind.capitalize()}:"]))
         for notice in shown:
-            lines = [f"{_heading(notice)}: {_one_line(notice.summary)}", *_details(notice, zone)]
+            lines = [f"{heading(notice)}: {one_line(notice.summary)}", *details(notice, zone)]
             text += [f"  {lines[0]}", *(f"    {line}" for line in lines[1:])]
             html.append(_paragraph(lines))
         if len(these) > len(shown):
@@ -76,12 +78,14 @@ def _list(notification: Notification, zone: ZoneInfo) -> Rendered:
     return Rendered(title(notification), "\n".join([*text, "", key, ""]), "\n".join([*html, _paragraph([key])]))
 
 
-def _heading(notice: AlertNotice) -> str:
+def heading(notice: AlertNotice) -> str:
+    """An alert of a group: ``[warning] sector-turn[XLK]``."""
     name = f"{notice.alert}[{notice.member}]" if notice.member else notice.alert
     return f"[{notice.severity}] {name}" if notice.severity else name
 
 
-def _details(notice: AlertNotice, zone: ZoneInfo) -> Iterable[str]:
+def details(notice: AlertNotice, zone: ZoneInfo) -> Iterable[str]:
+    """What is said of an alert of a group beside its summary."""
     yield f"Episode: {notice.episode}"
     yield f"Since: {_both(notice.started_at, zone)}"
     if notice.value is not None:
@@ -91,12 +95,20 @@ def _details(notice: AlertNotice, zone: ZoneInfo) -> Iterable[str]:
 
 def title(notification: Notification) -> str:
     """One line: ``[FIRING] small-caps-lead: Small caps lead by 412bp``."""
-    summary = _one_line(notification.summary)
+    summary = one_line(notification.summary)
     if notification.alerts:
         return clipped(f"[{notification.kind.upper()}] {summary}", _TITLE_LIMIT)
-    name = _name(notification)
+    name = one_line(_name(notification))
     head = f"[{notification.kind.upper()}]"
     return clipped(f"{head} {summary}" if summary.startswith(name) else f"{head} {name}: {summary}", _TITLE_LIMIT)
+
+
+def header(text: str) -> str:
+    """A text as a header may have it: what is not printed ASCII is percent-encoded, and so is the percent sign."""
+    return "".join(
+        character if " " < character < "\x7f" and character != "%" else "".join(f"%{b:02X}" for b in character.encode())
+        for character in text
+    )
 
 
 def payload(notification: Notification) -> dict[str, Any]:
@@ -149,7 +161,8 @@ def _alert(notice: AlertNotice, receiver: str) -> dict[str, Any]:
     }
 
 
-def _facts(notification: Notification, zone: ZoneInfo) -> Iterable[tuple[str, str]]:
+def facts(notification: Notification, zone: ZoneInfo) -> Iterable[tuple[str, str]]:
+    """Names and values of what is known of the message's one alert."""
     yield "State", str(notification.kind)
     yield "Alert", notification.alert
     if notification.member:
@@ -173,16 +186,17 @@ def _facts(notification: Notification, zone: ZoneInfo) -> Iterable[tuple[str, st
             yield "Distance", f"{values.shown(threshold['distance'], kind)} from the threshold"
 
 
-def _sections(notification: Notification, zone: ZoneInfo) -> Iterable[_Section]:
+def sections(notification: Notification, zone: ZoneInfo) -> Iterable[Section]:
+    """Annotations, evidence and prices of the message's one alert; a section may be empty."""
     for name, text in sorted(notification.annotations.items()):
-        yield _Section(_one_line(name).capitalize(), tuple(line.strip() for line in text.splitlines() if line.strip()))
+        yield Section(one_line(name).capitalize(), tuple(line.strip() for line in text.splitlines() if line.strip()))
     expressions = [
         f"{_about(entry)}{entry.get('expr')} = {values.shown(entry.get('value'), str(entry.get('type', '')))}"
         for entry in notification.evidence.get("expressions") or ()
     ]
-    yield _Section("Evidence", _limited(expressions))
+    yield Section("Evidence", _limited(expressions))
     prices: Mapping[str, Mapping[str, Any]] = notification.evidence.get("prices") or {}
-    yield _Section("Prices", _limited([_price(symbol, prices[symbol], zone) for symbol in sorted(prices)]))
+    yield Section("Prices", _limited([_price(symbol, prices[symbol], zone) for symbol in sorted(prices)]))
 
 
 def _about(entry: Mapping[str, Any]) -> str:
@@ -200,7 +214,7 @@ def _price(symbol: str, entry: Mapping[str, Any], zone: ZoneInfo) -> str:
 
 def _limited(lines: list[str]) -> tuple[str, ...]:
     more = len(lines) - _MOST
-    shown = [_one_line(line) for line in lines[:_MOST]]
+    shown = [one_line(line) for line in lines[:_MOST]]
     return (*shown, f"and {more} more") if more > 0 else tuple(shown)
 
 
@@ -217,7 +231,8 @@ def _name(notification: Notification) -> str:
     return f"{notification.alert}[{notification.member}]" if notification.member else notification.alert
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text without line breaks."""
     return " ".join(text.split())
 
 

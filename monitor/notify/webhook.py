@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
-import httpx
 import msgspec
 
 from monitor.alerting.alert import fingerprint
-from monitor.notify import http_answer
 from monitor.notify.alertmanager import annotations_of, labels_of, rfc3339
+from monitor.notify.http_client import HttpClient, NoAnswer
 from monitor.notify.message import AlertNotice, Kind, Notification
 from monitor.notify.redaction import pieces, redacted
+from monitor.notify.render import header
 from monitor.notify.sender import Delivery, Verdict
 
 SCHEMES: Final = {"webhook": "http", "webhooks": "https"}
@@ -57,45 +57,30 @@ class WebhookSender:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
         self._url = parts._replace(scheme=SCHEMES[parts.scheme.lower()], netloc=host).geturl()
-        self._login = {}
-        self._secrets = {piece for piece in pieces(url) if piece not in host}
-        if parts.username is not None:
-            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            encoded = base64.b64encode(login).decode()
-            self._login = {"Authorization": f"Basic {encoded}"}
-            self._secrets.add(encoded)
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+        self._secrets = {*(piece for piece in pieces(url) if piece not in host), encoded}
         self.target = f"Webhook {SCHEMES[parts.scheme.lower()]}://{host}"  # its path may be the secret
-        self._deadline = deadline
         self._page = page
-        self._client = httpx.AsyncClient(timeout=deadline)
+        self._client = HttpClient(deadline, (user, password) if parts.username is not None else None)
 
     async def send(self, notification: Notification) -> Delivery:
         """Try once."""
         content = msgspec.json.encode(body(notification, self._page))
-        headers = {"Idempotency-Key": header(notification.key), "User-Agent": "rotation-monitor", **self._login}
+        headers = {"Idempotency-Key": header(notification.key), "User-Agent": "rotation-monitor"}
         try:
-            answer = await http_answer.post(self._client, self._url, content, headers, self._deadline)
-        except TimeoutError:
-            return Delivery(Verdict.TRANSIENT, f"{self.target}: no answer within {self._deadline:g} s")
-        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: it is closed, the daemon is stopping
-            return Delivery(Verdict.TRANSIENT, self._said(f"{type(error).__name__} {error}"))
+            answer = await self._client.post(self._url, content, headers)
+        except NoAnswer as error:
+            return Delivery(Verdict.TRANSIENT, self._said(str(error)))
         said = "accepted" if answer.verdict is Verdict.DELIVERED else f"{answer.status} {answer.text}"
         return Delivery(answer.verdict, self._said(said), answer.retry_after)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._client.close()
 
     def _said(self, text: str) -> str:
         return f"{self.target}: {' '.join(redacted([text], self._secrets))[:_SAID]}"
-
-
-def header(key: str) -> str:
-    """An idempotency key as a header may have it: what is not ASCII is percent-encoded, and so is the percent sign."""
-    return "".join(
-        character if " " < character < "\x7f" and character != "%" else "".join(f"%{b:02X}" for b in character.encode())
-        for character in key
-    )
 
 
 def body(notification: Notification, page: str = "") -> dict[str, Any]:

@@ -104,6 +104,32 @@ async def test_an_attempt_ends_with_its_deadline_and_takes_no_memory(behaviour: 
         await sender.close()
 
 
+@pytest.mark.parametrize("behaviour", [drips_its_head, drips_its_text, never_ends], ids=["head", "text", "endless"])
+async def test_what_apprise_sends_ends_too_and_takes_no_memory(behaviour: Behaviour, monkeypatch):
+    monkeypatch.setattr("monitor.notify.apprise_sender._LONGEST", 0.5)
+    async with troublesome(behaviour) as bad:
+        sender = open_receiver([bad.url.replace("webhook", "json")], deadline=10)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        tracemalloc.start()
+        outcome = await sender.send(notification())
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert loop.time() - began < 5
+        assert outcome.verdict is Verdict.TRANSIENT
+        assert "no answer" not in outcome.detail
+        assert most < 20_000_000
+        await sender.close()
+
+
+async def test_what_apprise_sends_is_retried_when_the_service_wants_it():
+    async with troublesome(says(503, "Retry-After: 7")) as busy:
+        sender = open_receiver([busy.url.replace("webhook", "json")], deadline=10)
+        outcome = await sender.send(notification())
+        assert (outcome.verdict, outcome.retry_after) == (Verdict.TRANSIENT, 7.0)
+        await sender.close()
+
+
 async def test_what_a_service_took_counts_though_its_text_never_ends():
     async def took(_state, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
@@ -116,11 +142,13 @@ async def test_what_a_service_took_counts_though_its_text_never_ends():
 
 
 async def test_a_message_that_the_service_calls_wrong_is_dead_at_once(store):
-    async with troublesome(says(400, body=b'{"error":"no such field"}')) as bad:
-        async with notifying(store, {"desk": bad.url}, 5.0, DeliveryPolicy()):
-            await store.dispatch(asked(notification()))
-            await until(lambda: bool(store.server.dead))
-            known = json.loads((await store.notified([notification().key]))[notification().key])
+    async with (
+        troublesome(says(400, body=b'{"error":"no such field"}')) as bad,
+        notifying(store, {"desk": bad.url}, 5.0, DeliveryPolicy()),
+    ):
+        await store.dispatch(asked(notification()))
+        await until(lambda: bool(store.server.dead))
+        known = json.loads((await store.notified([notification().key]))[notification().key])
     assert known["detail"].startswith("rejected; Webhook http://127.0.0.1:")
     assert "no such field" in known["detail"]
     assert len(bad.at) == 1
@@ -138,12 +166,14 @@ async def test_a_service_is_left_alone_for_as_long_as_it_asks(store, status, for
         await says(status, f"Retry-After: {after or format_datetime(when, usegmt=True)}")(state, writer)
         told_off.append(asyncio.get_running_loop().time())
 
-    async with troublesome(first(busy, says(200))) as server:
-        async with notifying(store, {"desk": server.url}, 5.0, DeliveryPolicy(base=0.01, cap=0.01)):
-            await store.dispatch(asked(notification("a")))
-            await until(lambda: bool(told_off))
-            await store.dispatch(asked(notification("b"), number=2))  # another message does not knock either
-            await until(lambda: len(store.server.notified) == 2)
+    async with (
+        troublesome(first(busy, says(200))) as server,
+        notifying(store, {"desk": server.url}, 5.0, DeliveryPolicy(base=0.01, cap=0.01)),
+    ):
+        await store.dispatch(asked(notification("a")))
+        await until(lambda: bool(told_off))
+        await store.dispatch(asked(notification("b"), number=2))  # another message does not knock either
+        await until(lambda: len(store.server.notified) == 2)
     assert len(server.at) == 3
     assert all(later - told_off[0] > 0.95 for later in server.at[1:])
     assert server.at[1] - told_off[0] < 4

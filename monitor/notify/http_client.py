@@ -73,29 +73,54 @@ def retry_after(status: int, value: str | None, wall: int) -> float | None:
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-async def post(
-    client: httpx.AsyncClient, url: str, content: bytes, headers: Mapping[str, str], deadline: float
-) -> Answer:
-    """Post JSON; `deadline`: seconds for all of it, however slowly the service takes and answers.
+class NoAnswer(Exception):
+    """The service did not answer: the text says why, without secrets."""
 
-    Raises TimeoutError (the deadline), httpx.HTTPError (the connection), RuntimeError (the client is closed).
-    """
-    sent = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline
-    async with asyncio.timeout_at(end), client.stream("POST", url, content=content, headers=sent) as answer:
-        text = bytearray()
+
+class HttpClient:
+    """Posts JSON to one service. `deadline`: seconds for a post, however slowly the service takes it and answers."""
+
+    def __init__(self, deadline: float, login: tuple[str, str] | None = None) -> None:
+        """`login`: user and password."""
+        self._deadline = deadline
+        self._client = httpx.AsyncClient(auth=login, timeout=deadline)
+
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post once. Raises NoAnswer."""
         try:
-            async with asyncio.timeout_at(min(end - _SPARE, loop.time() + _TAIL)):
-                async for chunk in answer.aiter_raw(READ):
-                    text += chunk
-                    if len(text) >= READ:
-                        break
-        except (TimeoutError, httpx.HTTPError) as error:
-            _log.debug("answer cut short", status=answer.status_code, reason=type(error).__name__)
-        packed = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
+            return await self._post(url, content, headers)
+        except TimeoutError:
+            raise NoAnswer(f"no answer within {self._deadline:g} s") from None
+        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: it is closed, the daemon is stopping
+            raise NoAnswer(f"{type(error).__name__} {error}".strip()) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        sent = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._deadline
+        async with asyncio.timeout_at(end), self._client.stream("POST", url, content=content, headers=sent) as answer:
+            text = await _beginning(answer, min(end - _SPARE, loop.time() + _TAIL))
         return Answer(
             answer.status_code,
-            "" if packed else " ".join(text[:READ].decode(errors="replace").split()),
+            text,
             retry_after(answer.status_code, answer.headers.get("Retry-After"), clock.wall_ns()),
         )
+
+
+async def _beginning(answer: httpx.Response, end: float) -> str:
+    """The first words of an answer that are there by `end` (the event loop's clock)."""
+    text = bytearray()
+    try:
+        async with asyncio.timeout_at(end):
+            async for chunk in answer.aiter_raw(READ):
+                text += chunk
+                if len(text) >= READ:
+                    break
+    except (TimeoutError, httpx.HTTPError) as error:
+        _log.debug("answer cut short", status=answer.status_code, reason=type(error).__name__)
+    packed = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
+    return "" if packed else " ".join(text[:READ].decode(errors="replace").split())
