@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final, TypedDict
 
 import numpy as np
@@ -40,15 +41,24 @@ class Lags:
 
         `weight`: how many rows each stands for.
         """
+        self._turn(now)
+        doublings = np.log2(np.maximum(durations, _LOWEST) / _LOWEST)
+        buckets = np.minimum((doublings * _STEPS).astype(np.intp), self._counts.shape[1] - 1)
+        np.add.at(self._counts[0], buckets, weight)
+
+    def add_one(self, duration: int, now: int, weight: int = 1) -> None:
+        """One duration: a tenth of what an array of one costs."""
+        self._turn(now)
+        bucket = int(math.log2(max(duration, _LOWEST) / _LOWEST) * _STEPS)
+        self._counts[0, min(bucket, _STEPS * _DOUBLINGS - 1)] += weight
+
+    def _turn(self, now: int) -> None:
         if self._turned_at is None:
             self._turned_at = now
         elif now - self._turned_at >= TURN_NS:
             self._counts[1] = self._counts[0]
             self._counts[0] = 0
             self._turned_at = now
-        doublings = np.log2(np.maximum(durations, _LOWEST) / _LOWEST)
-        buckets = np.minimum((doublings * _STEPS).astype(np.intp), self._counts.shape[1] - 1)
-        np.add.at(self._counts[0], buckets, weight)
 
     def quantile(self, share: float) -> float | None:
         """Seconds that this share of the durations does not exceed; None where there are none."""

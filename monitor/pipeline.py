@@ -7,7 +7,7 @@ again.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -104,7 +104,7 @@ class Pipeline:
         self.data_health = DataHealth(zone)
         self.silences = Silences(state.calendar)
         self.rates = Rates()
-        self.state_lags: dict[str, Lags] = {}
+        self.state_lags: defaultdict[str, Lags] = defaultdict(Lags)
         """By feed, from the receipt of a batch's oldest frame until it is in the state."""
         truth.know(state.last_prices())
         self._tell_splits()
@@ -128,7 +128,7 @@ class Pipeline:
         results = self._steps(wall_ns)
         done = clock.wall_ns()
         for batch in batches:
-            self.state_lags.setdefault(batch.feed, Lags()).add(np.array([done - batch.received_at]), done, batch.rows)
+            self.state_lags[batch.feed].add_one(done - batch.received_at, done, batch.rows)
         return results
 
     def flush(self, wall_ns: int) -> list[Result]:
@@ -202,7 +202,16 @@ class Pipeline:
         if notice is None:
             return None
         rule = next((r for r in self.engine.ruleset.alerts if r.name == transition.alert), None)
-        return notice if rule is None else replace(notice, notify=rule.notify, repeat=rule.repeat)
+        return (
+            notice
+            if rule is None
+            else replace(
+                notice,
+                notify=rule.notify,
+                repeat=rule.repeat,
+                escalate=None if rule.escalate is None else tuple((step.after, step.to) for step in rule.escalate),
+            )
+        )
 
     def _next_id(self, wall_ns: int) -> JournalId:
         ms = max(wall_ns // 1_000_000, self._last_id.ms)

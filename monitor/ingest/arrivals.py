@@ -37,12 +37,13 @@ class FeedArrivals:
             self.last = np.pad(self.last, (0, more), constant_values=LONG_AGO)
             self.received = np.pad(self.received, (0, more), constant_values=LONG_AGO)
         # Of rows out of order the one that came last counts: it is at most the lateness bound older than the newest.
-        self.last[codes] = times
-        self.received[codes] = received_at
-        if len(codes) * 8 < size:
-            np.add.at(self.rows, codes, 1)
+        places = codes.astype(np.intp)  # once: each use of other integers would convert them
+        self.last[places] = times
+        self.received[places] = received_at
+        if len(places) * 8 < size:
+            np.add.at(self.rows, places, 1)
         else:
-            self.rows += np.bincount(codes, minlength=len(self.rows))
+            self.rows += np.bincount(places, minlength=len(self.rows))
         self.newest = max(self.newest, int(times.max()))
 
 

@@ -12,13 +12,26 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from tests.benchmarks import decode, evaluation, history, latency, memory, restart, throughput, windows
+from tests.benchmarks import (
+    decode,
+    delivery,
+    evaluation,
+    feed_page,
+    history,
+    latency,
+    memory,
+    restart,
+    throughput,
+    windows,
+)
 from tests.benchmarks.figures import Report, load
 
 BENCHMARKS: Final[dict[str, Callable[[], Coroutine[Any, Any, Report]]]] = {
     "decode": decode.run,
     "pipeline": throughput.measure,
     "latency": latency.measure,
+    "delivery": delivery.measure,
+    "feed-page": feed_page.measure,
     "evaluation": evaluation.measure,
     "windows": windows.measure,
     "history": history.measure,
