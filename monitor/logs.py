@@ -56,7 +56,8 @@ class Secrets:
     def _without_cut_off(self, text: str) -> str:
         """The text without the start of a value at its end: what others say is cut at some length."""
         for value in self._values:
-            for length in range(min(len(value) - 1, len(text)), _SHORTEST_CUT - 1, -1):
+            scheme = value.find("://") + 3 if "://" in value else 0
+            for length in range(min(len(value) - 1, len(text)), max(_SHORTEST_CUT - 1, scheme), -1):
                 if text.endswith(value[:length]):
                     return text[:-length] + _MASK
         return text

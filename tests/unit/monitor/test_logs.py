@@ -168,3 +168,12 @@ def test_a_secret_that_was_cut_off_is_masked_as_well():
     secrets.add("geheimnis-42")
     assert secrets.masked("no: Authorization: geheimni") == "no: Authorization: ***"
     assert secrets.masked("no: gehei") == "no: gehei"
+
+
+def test_the_scheme_of_a_secret_address_is_no_secret():
+    secrets = Secrets()
+    secrets.add("console://")
+    secrets.add("slack://geheimnis/42")
+    assert secrets.masked("fired:1:console") == "fired:1:console"
+    assert secrets.masked("cannot reach slack:/") == "cannot reach slack:/"
+    assert secrets.masked("cannot reach slack://gehei") == "cannot reach ***"
