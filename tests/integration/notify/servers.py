@@ -6,6 +6,7 @@ import email
 import email.policy
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,13 +57,25 @@ def free_port() -> int:
 
 
 @contextmanager
-def mail_server(*, login: bool = False, answer: str = "250 OK", port: int = 0) -> Iterator[Mailbox]:
-    """A mail server on 127.0.0.1; with `login`, one that wants ``user:pass``."""
+def mail_server(
+    *,
+    login: bool = False,
+    answer: str = "250 OK",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    starttls: bool = False,
+) -> Iterator[Mailbox]:
+    """A mail server on 127.0.0.1; with `login`, one that wants ``user:pass``.
+
+    With `tls` it speaks TLS from the first byte, or with `starttls` takes nothing before that command.
+    """
     box = Mailbox(answer)
     box.port = port or free_port()
     extra: dict[str, Any] = {}
     if login:
-        extra = {"authenticator": box.authenticate, "auth_required": True, "auth_require_tls": False}
+        extra = {"authenticator": box.authenticate, "auth_required": True, "auth_require_tls": starttls}
+    if tls is not None:
+        extra |= {"tls_context": tls, "require_starttls": True} if starttls else {"ssl_context": tls}
     controller = Controller(box, hostname="127.0.0.1", port=box.port, **extra)
     controller.start()
     try:
