@@ -22,6 +22,8 @@ _SHORTEST: Final = 4
 """A shorter one is not searched for: masking every ``a`` or ``12`` makes logs unreadable, and tells the secret."""
 _SHORTEST_CUT: Final = 6
 """Characters of the start of one, at the end of a text, that are taken for one cut off."""
+_SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*(:|%3A)(//|%2F%2F)")
+"""How an address begins, as it is and as it stands in another; no part of a secret."""
 _USER_INFO: Final = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@]+@")
 _QUIET: Final = ("uvicorn.access", "websockets", "asyncio", "urllib3", "httpx")
 """Libraries whose INFO is noise in a daemon's log."""
@@ -56,8 +58,9 @@ class Secrets:
     def _without_cut_off(self, text: str) -> str:
         """The text without the start of a value at its end: what others say is cut at some length."""
         for value in self._values:
-            scheme = value.find("://") + 3 if "://" in value else 0
-            for length in range(min(len(value) - 1, len(text)), max(_SHORTEST_CUT - 1, scheme), -1):
+            scheme = _SCHEME.match(value)
+            shortest = max(_SHORTEST_CUT, scheme.end() + 1 if scheme else 0)
+            for length in range(min(len(value) - 1, len(text)), shortest - 1, -1):
                 if text.endswith(value[:length]):
                     return text[:-length] + _MASK
         return text
