@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from rules.diagnostics import Diagnostic, Level
 from rules.load import LoadResult, load_rules
+from rules.ruleset import AlertRule
 
 _EVERY: Final = 0.3
 _SETTLED: Final = 0.1
@@ -23,22 +24,33 @@ def read_rules(paths: Sequence[Path], receivers: Collection[str]) -> LoadResult:
     """The rules, refused as well where one notifies a receiver that is not configured."""
     loaded = load_rules(paths)
     alerts = loaded.ruleset.alerts if loaded.ruleset else ()
-    unknown = [(rule, name) for rule in alerts for name in rule.notify or () if name not in receivers]
+    unknown = list(unknown_receivers(alerts, receivers))
     if not unknown:
         return loaded
     known = ", ".join(sorted(receivers))
     faults = [
         Diagnostic(
             rule.source.file,
-            rule.source.line,
-            1,
+            line,
+            column,
             Level.ERROR,
-            f"`{rule.name}` notifies `{name}`, which is no configured receiver",
+            f"`{rule.name}` {what} `{name}`, which is no configured receiver",
             hint=f"there is {known}",
         )
-        for rule, name in unknown
+        for rule, line, column, what, name in unknown
     ]
     return LoadResult(None, [*loaded.diagnostics, *faults])
+
+
+def unknown_receivers(
+    alerts: Iterable[AlertRule], receivers: Collection[str]
+) -> Iterator[tuple[AlertRule, int, int, str, str]]:
+    """Receivers that rules name and nobody has configured: rule, line, column, what it does to it, the name."""
+    for rule in alerts:
+        named = [(rule.source.line, 1, "notifies", name) for name in rule.notify or ()]
+        for step in rule.escalate or ():
+            named += [(*place, "escalates to", name) for name, place in zip(step.to, step.places, strict=True)]
+        yield from ((rule, *each) for each in named if each[-1] not in receivers)
 
 
 def stamp(paths: Sequence[Path]) -> Stamp:

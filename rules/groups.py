@@ -13,6 +13,7 @@ from rules.definitions import Definition, Names, Sort
 from rules.diagnostics import Level
 from rules.document import ListNode, MappingNode, Node, ScalarNode
 from rules.doubts import doubt_of_until, doubts
+from rules.escalation import read_escalation
 from rules.fields import FieldReader
 from rules.literals import CLOCK_UNITS
 from rules.ruleset import AlertRule, Formula, Hours, NoData, OnClose, RecordRule, Severity, Source
@@ -37,6 +38,7 @@ SETTINGS: Final[Mapping[str, Read]] = {
     "enabled": FieldReader.switch,
     "notify": FieldReader.words,
     "repeat": FieldReader.repeat,
+    "escalate": read_escalation,
 }
 """Keys of an alert that its group can give for all its rules."""
 
@@ -53,6 +55,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "enabled": True,
     "notify": None,
     "repeat": None,
+    "escalate": None,
 }
 
 ALERT_KEYS: Final = ("alert", "when", "until", "value", "each", *SETTINGS)
@@ -233,6 +236,7 @@ def alert_rule(draft: Draft, scope: Scope) -> tuple[AlertRule | None, bool]:
         repeat=settings["repeat"],
         group=draft.group,
         source=draft.source,
+        escalate=settings["escalate"],
     )
     return rule, settings["enabled"]
 

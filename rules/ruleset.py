@@ -58,6 +58,18 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class EscalationStep:
+    """Who is told where nobody has acknowledged the alert `after` ns from when the first receiver was told.
+
+    `places`: line and column of each receiver's name, for who knows which receivers there are.
+    """
+
+    after: int
+    to: tuple[str, ...]
+    places: tuple[tuple[int, int], ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AlertRule:
     """One alert.
 
@@ -82,6 +94,7 @@ class AlertRule:
     repeat: tuple[str, ...] | None
     group: str
     source: Source
+    escalate: tuple[EscalationStep, ...] | None = None
 
     @property
     def logic(self) -> tuple[object, ...]:

@@ -154,6 +154,19 @@ def _settings() -> dict[str, Schema]:
             "description": f"When to tell again: durations and {NEXT_OPEN}.",
             "anyOf": [schedule, {"type": "array", "minItems": 1, "items": schedule}],
         },
+        "escalate": {
+            "description": "Who is told where nobody acknowledges, instead of the route's steps; [] is nobody.",
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["after", "to"],
+                "properties": {
+                    "after": {"type": "string", "pattern": "^[1-9][0-9]*[smh]$"},
+                    "to": {"anyOf": [{"type": "string", "minLength": 1}, {**_MEMBERS, "uniqueItems": False}]},
+                },
+            },
+        },
     }
 
 

@@ -203,4 +203,5 @@ def of_transition(transition: Transition, notice: Notice, now: int) -> Alert:
         evidence=notice.evidence,
         notify=notice.notify,
         repeat=notice.repeat,
+        escalate=notice.escalate,
     )

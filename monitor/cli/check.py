@@ -115,6 +115,7 @@ def _is_config(file: Path) -> bool:
 
 
 def _check_config(config: Path, data: Sequence[Path], findings: _Findings) -> None:
+    from monitor.rule_files import unknown_receivers
     from monitor.settings import load_settings
     from rules.diagnostics import Diagnostic, Level
 
@@ -133,11 +134,10 @@ def _check_config(config: Path, data: Sequence[Path], findings: _Findings) -> No
     findings.add(Diagnostic(str(config), 0, 0, Level.WARNING, said) for said in _unpictured(settings.receivers))
     if settings.rules:
         ruleset = _check_rules(settings.rules, findings)
-        for rule in ruleset.alerts if ruleset else ():
-            for name in rule.notify or ():
-                if name not in settings.receivers:
-                    message = f"`{rule.name}` notifies `{name}`, and {config} has no such receiver"
-                    findings.add([Diagnostic(rule.source.file, rule.source.line, 1, Level.ERROR, message)])
+        named = unknown_receivers(ruleset.alerts if ruleset else (), settings.receivers)
+        for rule, line, column, what, name in named:
+            message = f"`{rule.name}` {what} `{name}`, and {config} has no such receiver"
+            findings.add([Diagnostic(rule.source.file, line, column, Level.ERROR, message)])
         if ruleset is not None:
             files = [*settings.history_files, *data]
             _check_history(ruleset, files, settings.calendar, findings)

@@ -45,7 +45,10 @@ def told(transition: Transition) -> Kind | None:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What people are told of a transition, fixed when it is decided. `notify` and `repeat` are the rule's own."""
+    """What people are told of a transition, fixed when it is decided.
+
+    `notify`, `repeat` and `escalate` (ns, receivers) are the rule's own.
+    """
 
     kind: Kind
     summary: str
@@ -54,6 +57,7 @@ class Notice:
     evidence: Mapping[str, Any]
     notify: tuple[str, ...] | None = None
     repeat: tuple[str, ...] | None = None
+    escalate: tuple[tuple[int, tuple[str, ...]], ...] | None = None
 
 
 def describe(
