@@ -17,7 +17,7 @@ from tests.unit.monitor.notify.samples import compose, transition
 OPENSSL = shutil.which("openssl")
 pytestmark = [
     pytest.mark.skipif(OPENSSL is None, reason="openssl makes the certificates of these tests"),
-    # Over TLS from the first byte, the server does not know that the line is secure; it asks for the login all the same.
+    # Over TLS from the first byte, the server does not know that the line is secure; it asks for the login even so.
     pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning"),
 ]
 BOTH = pytest.mark.parametrize("mode", ["ssl", "starttls"])
