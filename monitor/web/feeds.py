@@ -106,7 +106,7 @@ _NOTHING: Final = Flow("", 0, 0.0, 0, 0, 0, 0, 0, Lags().told(), {}, ())
 def _told(feed: dict[str, Any], looked: _Look, line: LineFigures) -> dict[str, Any]:
     name = feed["name"]
     flow = looked.flows.get(name, _NOTHING)
-    behind = (looked.now - looked.watermarks[name]) / _SECOND if name in looked.watermarks else None
+    behind = max(0, looked.now - looked.watermarks[name]) / _SECOND if name in looked.watermarks else None
     return {
         **feed,
         "filtered": flow.filtered,

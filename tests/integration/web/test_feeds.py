@@ -13,8 +13,12 @@ from fastapi import FastAPI
 from connectors.batch import QUOTES, Batch
 from connectors.refused import RefusedFrames
 from monitor.feeds import LineFigures
+from monitor.ingest import TruthFilter
 from monitor.lags import Lags, on_the_way
 from monitor.pipeline import Pipeline
+from monitor.recovery import Recovery
+from monitor.silence import Silences
+from monitor.state import MarketState
 from monitor.web.feeds import feed_page
 from tests.integration.web.conftest import RULES
 from tests.integration.web.desk import SECOND, Desk, closes, ny
@@ -151,6 +155,21 @@ async def test_silent_ones_come_first_and_are_told_as_one_condition_of_their_fee
     assert (trouble.label, trouble.subject) == ("feed", "sim")
     assert trouble.reason == "1 of its 2 instruments are silent: IWM (for 5m, else every 2s)"
     assert (await client.get("/api/v1/feeds")).json()[0]["instruments_silent"] == 1
+
+
+async def test_what_was_learnt_of_each_instruments_pace_is_in_the_checkpoint_and_taken_up(desk, client):
+    for second in range(0, 600, 2):
+        await desk.send("sim", [(OPEN + second * SECOND, s, 10.0, 10.1) for s in ("IWM", "SPY")])
+    await desk.save_bars()
+    pipeline = desk.pipeline
+    state, truth = MarketState(pipeline.state.calendar), TruthFilter()
+    recovery = Recovery(desk.store, state, truth)
+    await recovery.begin(pipeline.engine.requirements, [], [])
+    assert recovery.cadences["symbol"].to_list() == ["IWM", "SPY"]
+    assert recovery.cadences["mean"].to_list() == [2e9, 2e9]
+    silences = Silences(state.calendar)
+    silences.restore(recovery.cadences, truth.codes)
+    assert silences.frame(truth.instruments()).equals(recovery.cadences)
 
 
 async def test_rates_follow_the_machines_clock_and_lags_are_quantiles(desk, client):
