@@ -44,12 +44,8 @@ from monitor.self_series import NAMES
 from monitor.state import MarketState, PriceSource
 from monitor.store.base import LeaseLost, StoreError, StoreUnavailable
 from monitor.warming import cold_rules, cold_summary
-from monitor.web.alertmanager.original import original
-from monitor.web.alertmanager.routes import alertmanager
-from monitor.web.api import create_app, snapshot
-from monitor.web.feeds import feed_page
-from monitor.web.ingest import ingest
-from monitor.web.notify import notify_routes
+from monitor.web.api import snapshot
+from monitor.web.application import application
 from monitor.web.server import WebServer
 from monitor.web.standby import Standing
 from rules.budget import Budget
@@ -234,13 +230,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
             book=book,
         )
         daemon = Daemon(parts)
-        app = create_app(daemon, config.web)
-        app.include_router(ingest(backlog, positions))
-        app.include_router(feed_page(daemon))
-        app.include_router(notify_routes(daemon))
-        app.include_router(
-            alertmanager(dispatcher, policy, list(config.receivers), original(config, policy), clock.wall_ns())
-        )
+        app = application(daemon, config, policy, backlog, positions)
         web = WebServer(app, config.web.host, config.web.port, config.web.tls)
         _LOG.info(
             "started",

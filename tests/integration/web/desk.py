@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from fastapi import FastAPI
 
 from connectors.batch import QUOTES, TRADES, Batch
 from monitor.alerting.dispatcher import Dispatcher
@@ -80,6 +81,9 @@ class Desk:
         self.health = HealthBoard(())
         self._metrics = Metrics()
 
+    def application(self, web: WebSettings) -> FastAPI:
+        return create_app(self, web)
+
     def _read(self) -> tuple[RuleSet | None, list[str]]:
         loaded = load_rules([self.rules])
         return loaded.ruleset, [d.render() for d in loaded.diagnostics]
@@ -134,7 +138,7 @@ class Desk:
 async def serving(desk: Desk, web: WebSettings | None = None) -> AsyncIterator[str]:
     """The desk behind a real socket; its address."""
     await desk.store.acquire("test")
-    server = WebServer(create_app(desk, web or WebSettings()), "127.0.0.1", 0)
+    server = WebServer(desk.application(web or WebSettings()), "127.0.0.1", 0)
     tasks = [asyncio.create_task(t) for t in (server.run(), desk.events.run(partial(snapshot, desk)))]
     try:
         yield f"http://127.0.0.1:{server.port}"
