@@ -170,7 +170,11 @@ def _draw(
         raise Fault(str(error)) from None
 
 
-def _plain(value: float, kind: str) -> float | bool | None:
+def _plain(value: float, kind: str) -> float | bool | str | None:
     if math.isnan(value):
         return None
+    if kind == "category":
+        from monitor.notify.values import shown
+
+        return shown(value, kind)
     return bool(value) if kind == "condition" else value

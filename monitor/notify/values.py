@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Callable, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
+
+from rules.ast import Quadrant
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 UNKNOWN: Final = "unknown"
@@ -59,12 +62,8 @@ def shown(value: object, kind: str, *, like: object = None) -> str:
         return UNKNOWN
     if kind == "ratio":
         return pct(known) if max(abs(known), abs(number(like) or 0.0)) >= _PERCENT_FROM else bp(known)
-    if kind == "price":
-        return px(known)
-    if kind in {"count", "volume"}:
-        return f"{round(known):,}"
-    if kind == "duration":
-        return span(known)
+    if (write := _WRITERS.get(kind)) is not None:
+        return write(known)
     return f"{round(known, 2) + 0.0:.2f}"  # adding 0 takes the sign off a zero
 
 
@@ -78,6 +77,23 @@ def span(nanoseconds: float) -> str:
     first = next((i for i, part in enumerate(parts) if part), len(parts) - 1)
     text = " ".join(part for part in parts[first : first + 2] if part) or "0s"
     return f"-{text}" if nanoseconds <= -_SECOND else text
+
+
+def _whole(value: float) -> str:
+    return f"{round(value):,}"
+
+
+def _word(category: float) -> str:
+    return Quadrant(int(category)).name.lower()
+
+
+_WRITERS: Final[Mapping[str, Callable[[float], str]]] = {
+    "price": px,
+    "count": _whole,
+    "volume": _whole,
+    "duration": span,
+    "category": _word,
+}
 
 
 def ago(ts: int, at: int) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, with_config
 from typing_extensions import TypedDict
 
 Value = float | str | None
-"""A number by its type; the word of a category; null where it is unknown."""
+"""A number by its type, of a category 0 to 3: leading, weakening, lagging, improving; null where it is unknown."""
 
 _documented = with_config(ConfigDict(use_attribute_docstrings=True))
 

@@ -76,6 +76,18 @@ def test_eval_of_a_condition_is_true_false_or_null(rotation, daily):
     assert [r["value"] for r in said.records] == [None, True, True, True, False]
 
 
+def test_eval_of_a_category_is_its_word_or_null(rotation, tmp_path):
+    closes = [100, 101, 99, 102, 98, 103, 99]
+    days = [f"2026-01-{day:02}" for day in (5, 6, 7, 8, 9, 12, 13)]
+    rows = [f"{d},IWM,{c}\n{d},SPY,100" for d, c in zip(days, closes, strict=True)]
+    (tmp_path / "closes.csv").write_text("\n".join(["ts,symbol,close", *rows]))
+    words = ("eval", "quadrant(IWM, SPY, 3d)", "--data", tmp_path / "closes.csv")
+    values = [r["value"] for r in rotation(*words, "--format", "json").records]
+    assert values[0] is None
+    assert values[-2:] == ["leading", "lagging"]
+    assert rotation(*words).out.split()[-1] == "lagging"
+
+
 def test_eval_of_bars_is_at_every_end_and_starts_from_daily_closes(rotation, bars, daily):
     words = ("eval", "excess(IWM, SPY, 1d)", "--data", bars, daily, "--format", "json")
     said = rotation(*words)

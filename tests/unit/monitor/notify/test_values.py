@@ -40,6 +40,7 @@ SECOND = 1_000_000_000
         (0.0, "condition", "false"),
         (True, "condition", "true"),
         ("leading", "category", "leading"),
+        (3.0, "category", "improving"),
         (None, "ratio", "unknown"),
         (math.nan, "price", "unknown"),
         (math.inf, "score", "unknown"),
