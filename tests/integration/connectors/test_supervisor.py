@@ -94,6 +94,23 @@ async def test_signs_in_and_hands_on_data():
         assert [r["action"] for r in exchange.sessions[0].requests] == ["auth", "subscribe"]
 
 
+async def test_frames_that_cannot_be_read_are_counted_kept_and_no_reason_to_leave():
+    async def script(session):
+        await session.sign_in()
+        await session.socket.send('[{"T":"t",' + "x" * 5_000)
+        await session.say(trade(1))
+        await session.stay()
+
+    async with vendor(script) as exchange, watching(exchange.url) as feed:
+        await until(lambda: feed.prices == [1])
+        assert feed.health.rejected.total() == 1
+        [kept] = feed.health.unreadable.newest()
+        assert kept.cause in feed.health.rejected
+        assert len(kept.frame) <= 300
+        assert len(exchange.sessions) == 1
+        assert feed.health.reconnects == 0
+
+
 async def test_what_the_socket_has_queued_becomes_one_batch():
     async def script(session):
         await session.sign_in()

@@ -63,6 +63,8 @@ async def test_quotes_are_conflated_per_instrument_and_counted():
     last = batch.quotes.unique("symbol", keep="last", maintain_order=True)
     assert last["bid"].to_list() == [1998.0, 1999.0]
     assert backlog.conflated == {"a": 2_000 - batch.rows}
+    kept = batch.quotes.filter(symbol="SPY").height
+    assert backlog.conflated_of == {"a": {"SPY": 1_000 - kept, "IWM": 1_000 - (batch.rows - kept)}}
     assert batch.quotes["bid"].is_sorted(), "arrival order"
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from connectors.feed import FeedStatus
+from monitor.feed_flow import Flow
 from monitor.metrics import FeedFigures, Metrics, Step
 
 
@@ -40,6 +43,29 @@ def test_totals_kept_elsewhere_become_counters():
     assert seen["rotation_backlog_bytes", ()] == 0
     assert seen["rotation_feed_status", (iex, ("status", "backing off"))] == 1
     assert seen["rotation_feed_status", (iex, ("status", "live"))] == 0
+
+
+def test_what_the_compute_thread_knows_of_a_feed_is_told_by_feed_alone():
+    metrics = Metrics()
+    lag = {"p50_seconds": 0.002, "p99_seconds": 0.01}
+    flow = Flow("iex", 10_000, 1_234.5, 3, 40, 2, 5, 7, lag, {"crossed": 1}, ())
+    metrics.observe_flows([flow])
+    metrics.observe_flows([replace(flow, locked=4)])
+    metrics.observe_line_lags({"iex": {"p50_seconds": 0.03, "p99_seconds": None}})
+    iex = ("feed", "iex")
+    seen = {name: value for (name, labels), value in figures(metrics).items() if labels == (iex,)}
+    assert seen["rotation_locked_quotes_total"] == 4
+    assert seen["rotation_shadowed_rows_total"] == 40
+    assert seen["rotation_feed_switches_total"] == 2
+    assert seen["rotation_disagreeing_instruments"] == 5
+    assert seen["rotation_silent_instruments"] == 7
+    assert seen["rotation_feed_rows_per_second"] == 1_234.5
+    lags = {key: value for key, value in figures(metrics).items() if "quantile" in dict(key[1])}
+    assert lags == {
+        ("rotation_feed_receive_to_state_seconds", (iex, ("quantile", "0.5"))): 0.002,
+        ("rotation_feed_receive_to_state_seconds", (iex, ("quantile", "0.99"))): 0.01,
+        ("rotation_feed_event_to_receive_seconds", (iex, ("quantile", "0.5"))): 0.03,
+    }
 
 
 def test_a_total_that_began_again_is_added_whole():
