@@ -29,6 +29,8 @@ class Address:
     """Seconds between two messages to the vendor, at least."""
     consents: bool = True
     """Whether the vendor says that the sign-in or a subscription is good; where not, an open line is."""
+    one_connection_per_key: str = field(default="", repr=False)
+    """The key, where the vendor gives it one line at a time and refuses, or ends, others. Empty: any number."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Parameters of the URL that are in no text, such as a key."""
 

@@ -92,7 +92,9 @@ class FinnhubFeed:
 
     def address(self) -> Address:
         """The URL; the key is among its secrets."""
-        return Address(self._url, pace=PACE, consents=False, secrets={"token": self._key})
+        return Address(
+            self._url, pace=PACE, consents=False, one_connection_per_key=self._key, secrets={"token": self._key}
+        )
 
     def greeting(self) -> Sequence[Frame]:
         """The vendor says nothing to begin with: the full subscription at once."""

@@ -28,6 +28,7 @@ from monitor.feeds import Feeds
 from monitor.health import HealthBoard
 from monitor.history.filling import Filling
 from monitor.ingest import Cutter, TruthFilter, TruthSettings
+from monitor.key_lease import KeyLeases
 from monitor.lease import CLAIM_EVERY, Lease, owner_name
 from monitor.liveness import EventLiveness, Liveness, WallLiveness
 from monitor.logs import LogFormat
@@ -106,9 +107,9 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         WallLiveness(calendar, clock.wall_ns) if follows_wall else EventLiveness(calendar, clock.monotonic)
     )
     backlog = Backlog(_BACKLOG_BYTES)
-    positions = Positions()
+    positions, keys = Positions(), KeyLeases()
     feeds = Feeds(
-        [open_feed(feed, name, backlog, liveness, calendar, positions) for name, feed in config.feeds.items()]
+        [open_feed(feed, name, backlog, liveness, calendar, positions, keys) for name, feed in config.feeds.items()]
     )
     history, series = read_history(config.history_files, calendar)
     history += [frame for source in feeds.sources if (frame := source.history()) is not None]
@@ -200,6 +201,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         dispatcher = Dispatcher(store, policy, exact=not follows_wall, on_verdict=metrics.verdict)
         await dispatcher.load(state.now)
         await positions.open(store)
+        await keys.open(store)
         compute = ComputeThread(pipeline)
         stack.callback(compute.close)
         painter.look_at(compute)

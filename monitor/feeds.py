@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -24,6 +25,7 @@ from monitor import clock, settings
 from monitor.calendar import TradingCalendar
 from monitor.data_files import DataFileError, read
 from monitor.data_playback import batches
+from monitor.key_lease import KeyLease, KeyLeases
 from monitor.lags import Lags, on_the_way
 from monitor.liveness import Liveness
 from monitor.metrics import FeedFigures
@@ -82,15 +84,24 @@ class Connected:
     """A feed over a supervised websocket."""
 
     def __init__(
-        self, config: settings.StreamFeed, name: str, backlog: Backlog, liveness: Liveness, positions: Positions
+        self,
+        config: settings.StreamFeed,
+        name: str,
+        backlog: Backlog,
+        liveness: Liveness,
+        positions: Positions,
+        keys: KeyLeases | None = None,
     ) -> None:
+        """`keys`: where the vendor's key is leased; None: nobody else has it."""
         self.name = name
+        self._key = KeyLease(keys, name) if keys is not None else None
         self._fixed = config.symbols
         self._backlog = backlog
         self._rows: Counter[str] = Counter()
         self._lag = Lags()
         self._liveness = liveness.of_feed()
         feed = protocol(config, name)
+        connect = transport(config, feed, positions)
         self._supervisor = Supervisor(
             feed,
             self._take,
@@ -98,7 +109,7 @@ class Connected:
             now_ns=clock.wall_ns,
             expects_data=self._liveness.expects_data,
             recorder=Capture(config.capture, name, about=about(config)) if config.capture else None,
-            connect=transport(config, feed, positions),
+            connect=self._key.before(connect) if self._key else connect,
         )
 
     async def _take(self, batch: Batch) -> None:
@@ -110,7 +121,8 @@ class Connected:
 
     async def run(self) -> None:
         """Keep the connection up."""
-        await self._supervisor.run()
+        async with self._key.kept() if self._key else contextlib.nullcontext():
+            await self._supervisor.run()
 
     async def want(self, symbols: Collection[str]) -> None:
         """Subscribe to what the rules need, unless the configuration says what."""
@@ -123,7 +135,7 @@ class Connected:
     def line(self) -> LineFigures:
         """As supervisor and backlog count."""
         health = self._supervisor.health
-        conflated = self._backlog.conflated_of.get(self.name, {})
+        conflated: Mapping[str, int] = self._backlog.conflated_of.get(self.name, {})
         return LineFigures(health.gaps_of, conflated, health.unreadable.newest(), self._lag)
 
     def state(self) -> FeedState:
@@ -142,6 +154,9 @@ class Connected:
         trouble = "" if health.status is FeedStatus.LIVE else f"{health.status}: {health.last_error or 'no data yet'}"
         if not trouble and health.offline:
             trouble = f"offline: {', '.join(sorted(health.offline))}"
+        holder = self._key.holder if self._key else ""
+        if holder:
+            trouble = f"waiting for the key: held by {holder}"
         details = {
             "name": self.name,
             "status": str(health.status),
@@ -158,7 +173,8 @@ class Connected:
             "renewals": health.renewals,
             "gaps": health.gaps,
             "offline": sorted(health.offline),
-            "last_error": health.last_error or None,
+            "key_held_by": holder or None,
+            "last_error": trouble if holder else health.last_error or None,
             "last_data_at": utc(health.last_data_at) if health.last_data_at else None,
         }
         return FeedState(figures, trouble, health.status is FeedStatus.STOPPED, details)

@@ -50,7 +50,7 @@ class Lease:
         """
         asked = self._monotonic()
         holder = await self._store.claim(self._owner)
-        if holder and not _alive(holder.partition(":")[2]):
+        if holder and not alive(holder.partition(":")[2]):
             await self._store.acquire(self._owner)
             holder = ""
         if not holder:
@@ -85,7 +85,7 @@ class Lease:
             _LOG.debug("the lease was not released", error=str(error))
 
 
-def _alive(owner: str) -> bool:
+def alive(owner: str) -> bool:
     """Whether the process may still run: one of another machine may."""
     host, _, number = owner.rpartition(":")
     if host != socket.gethostname() or not number.isdigit():

@@ -15,6 +15,7 @@ from monitor.calendar import TradingCalendar
 from monitor.charts.theme import Theme
 from monitor.feeds import Connected, Recaptured, Replayed, Simulated, Source
 from monitor.folder_feed import Watched
+from monitor.key_lease import KeyLeases
 from monitor.liveness import Liveness
 from monitor.notify.receivers import open_receiver
 from monitor.notify.sender import Sender
@@ -55,13 +56,14 @@ def open_feed(
     liveness: Liveness,
     calendar: TradingCalendar,
     positions: Positions,
+    keys: KeyLeases,
 ) -> Source:
     """The feed of that type and name."""
     match config:
         case settings.FinnhubFeed():
-            return Seeded(config, name, backlog, liveness, positions)
+            return Seeded(config, name, backlog, liveness, positions, keys)
         case settings.StreamFeed():
-            return Connected(config, name, backlog, liveness, positions)
+            return Connected(config, name, backlog, liveness, positions, keys)
         case settings.FileFeed():
             return Watched(config, name, backlog, calendar, positions)
         case settings.SeriesFeed():

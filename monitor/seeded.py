@@ -12,6 +12,7 @@ from connectors.finnhub import PER_MINUTE, REST, LastPrices, headers
 from connectors.rest import Rest, RestError
 from monitor import clock, settings
 from monitor.feeds import Connected, FeedState
+from monitor.key_lease import KeyLeases
 from monitor.liveness import Liveness
 from monitor.positions import Positions
 
@@ -22,9 +23,15 @@ class Seeded(Connected):
     """A supervised feed, and the last price of each instrument once it is wanted."""
 
     def __init__(
-        self, config: settings.FinnhubFeed, name: str, backlog: Backlog, liveness: Liveness, positions: Positions
+        self,
+        config: settings.FinnhubFeed,
+        name: str,
+        backlog: Backlog,
+        liveness: Liveness,
+        positions: Positions,
+        keys: KeyLeases | None = None,
     ) -> None:
-        super().__init__(config, name, backlog, liveness, positions)
+        super().__init__(config, name, backlog, liveness, positions, keys)
         self._config = config
         self._asked: set[str] = set()
         self._ask: asyncio.Queue[str] = asyncio.Queue()

@@ -83,7 +83,8 @@ class AlpacaFeed:
 
     def address(self) -> Address:
         """The URL, and the header that asks for MessagePack."""
-        return Address(self._url, {"Content-Type": "application/msgpack"} if self._encoding == "msgpack" else {})
+        headers = {"Content-Type": "application/msgpack"} if self._encoding == "msgpack" else {}
+        return Address(self._url, headers, one_connection_per_key=self._key)
 
     def greeting(self) -> Sequence[Frame]:
         """A new connection: the vendor speaks first."""

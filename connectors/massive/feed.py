@@ -85,7 +85,7 @@ class MassiveFeed:
 
     def address(self) -> Address:
         """The stream's URL."""
-        return Address(self._url)
+        return Address(self._url, one_connection_per_key=self._key)
 
     def greeting(self) -> Sequence[Frame]:
         """A new connection: the vendor speaks first."""

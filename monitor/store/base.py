@@ -214,6 +214,15 @@ class Store(Protocol):
     async def release(self) -> None:
         """Let another take the lease at once. Raises LeaseLost where one has it already."""
 
+    async def salt(self) -> bytes:
+        """Random bytes, made once for all that share the store: what a secret is hashed with that is compared here."""
+
+    async def hold_line(self, line: str, owner: str, ms: int, ended: str = "") -> str:
+        """Take or prolong the right to a vendor's line for `ms`, or let it go (0); '' if done, otherwise who has it.
+
+        `ended` is a holder known to have ended, whose term is not waited for.
+        """
+
     async def commit(self, commits: Sequence[Commit]) -> None:
         """Make the commits durable, in order, each atomically. One already made (same journal id) is passed over.
 

@@ -42,6 +42,15 @@ class Keys:
         return f"{self.prefix}leader:alive"
 
     @property
+    def salt(self) -> str:
+        """String: random bytes that secrets are hashed with."""
+        return f"{self.prefix}salt"
+
+    def line(self, name: str) -> str:
+        """String: who holds a vendor's line; gone when that was not prolonged."""
+        return f"{self.prefix}line:{name}"
+
+    @property
     def journal(self) -> str:
         """Stream: one entry a micro-batch."""
         return f"{self.prefix}journal:{{{self.partition}}}"

@@ -86,6 +86,22 @@ class MemoryStore:
         """Let another take the lease."""
         self._held().lease_ends = 0.0
 
+    async def salt(self) -> bytes:
+        """Random bytes, made once for all that share the server."""
+        return self._there().salt
+
+    async def hold_line(self, line: str, owner: str, ms: int, ended: str = "") -> str:
+        """Take, prolong or let go the right to a vendor's line."""
+        server = self._there()
+        holder, until = server.lines.get(line, ("", 0.0))
+        if holder not in ("", owner, ended) and server.clock() < until:
+            return holder
+        if ms:
+            server.lines[line] = (owner, server.clock() + ms / 1000)
+        else:
+            server.lines.pop(line, None)
+        return ""
+
     # Commits and the journal
 
     async def commit(self, commits: Sequence[Commit]) -> None:

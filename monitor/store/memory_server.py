@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -33,6 +34,9 @@ class MemoryServer:
     wall: Callable[[], int] = wall_ns
     leader: str = ""
     lease_ends: float = 0.0
+    salt: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    lines: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Who holds a vendor's line, and until when (monotonic seconds)."""
     last: JournalId | None = None
     journal: list[JournalEntry] = field(default_factory=list)
     checkpoint: Checkpoint | None = None

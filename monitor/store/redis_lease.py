@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,10 @@ CONNECTIONS: Final = 8
 IDLE_CONSUMER_MS: Final = 3_600_000
 """After this long, a consumer that holds nothing belongs to a daemon that has ended."""
 
+_SALT_BYTES: Final = 32
+
 _ACQUIRE: Final = Script.load("acquire")
+_HOLD_LINE: Final = Script.load("hold_line")
 _OUTBOX_GROUP: Final = Script.load("outbox_group")
 _RENEW: Final = Script.load("renew")
 
@@ -76,6 +80,18 @@ class RedisLease:
     async def release(self) -> None:
         """Let another take the lease."""
         await self._prolong(0)
+
+    async def salt(self) -> bytes:
+        """Random bytes, made once for all that share the store."""
+        replies = await self._server.pipeline(
+            [["SET", self._keys.salt, secrets.token_bytes(_SALT_BYTES), "NX"], ["GET", self._keys.salt]]
+        )
+        return bytes(replies[1])
+
+    async def hold_line(self, line: str, owner: str, ms: int, ended: str = "") -> str:
+        """Take, prolong or let go the right to a vendor's line."""
+        holder = await self._server.call(_HOLD_LINE, Call([self._keys.line(line)], [owner, ms, ended]))
+        return str(holder.decode())
 
     async def _prolong(self, ms: int) -> None:
         self._need_lease()

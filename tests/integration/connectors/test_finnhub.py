@@ -28,6 +28,12 @@ class Awake:
     def expects_data(self):
         return True
 
+    def of_feed(self):
+        return self
+
+    def came(self):
+        """Always."""
+
 
 @asynccontextmanager
 async def watching(url, key=KEY, quick=QUICK, symbols=("AAPL",), **options):
