@@ -15,7 +15,7 @@ that one which forgets to say it is too strict, never too open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, TypeVar
@@ -76,10 +76,24 @@ def needed(routes: Iterable[BaseRoute], connection: Connection) -> Needs:
     """What this request needs, by the route that will answer it."""
     default = Needs(Scope.READ if connection["method"] in READING else Scope.ADMIN)
     partial: BaseRoute | None = None
-    for route in routes:
+    for route in _each(routes):
         match, child = route.matches(connection)
         if match is Match.FULL:
             return getattr(child.get("endpoint"), _MARK, default)
         if match is Match.PARTIAL and partial is None:
             partial = route  # its path is known, its method is not: the answer will say so
     return Needs(Scope.READ) if partial else default
+
+
+def _each(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Routes one by one, those of included routers as well.
+
+    FastAPI keeps an included router as one route, which says that it matches, and not which endpoint will answer. Ours
+    are included without a prefix; below one, nothing would match here, and the strict default would hold.
+    """
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            yield from _each(included.routes)

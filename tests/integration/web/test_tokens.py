@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.routing import Route
 
 from monitor.settings import WebSettings
@@ -144,6 +144,15 @@ def test_a_route_that_says_nothing_is_for_readers_or_for_admins():
     async def said(request: Request) -> None:
         audit(request, "said")
 
+    inner, outer = APIRouter(prefix="/api"), APIRouter()
+
+    @inner.post("/posted")
+    @needs(Scope.OPERATE, body=7)
+    async def posted() -> None: ...
+
+    outer.include_router(inner)
+    app.include_router(outer)
+
     def need(method: str, path: str) -> tuple[Scope, int]:
         found = needed(app.router.routes, {"type": "http", "method": method, "path": path, "headers": []})
         return found.scope, found.body
@@ -151,6 +160,7 @@ def test_a_route_that_says_nothing_is_for_readers_or_for_admins():
     assert need("GET", "/shown")[0] is Scope.READ
     assert need("POST", "/changed")[0] is Scope.ADMIN
     assert need("POST", "/said") == (Scope.OPERATE, 5)
+    assert need("POST", "/api/posted") == (Scope.OPERATE, 7)
     assert need("POST", "/nowhere")[0] is Scope.ADMIN
 
 
