@@ -31,7 +31,8 @@ QUOTES: Final = pl.Schema(
 TRADES: Final = pl.Schema(
     {"ts": TIME, "symbol": pl.String(), "price": pl.Float64(), "size": pl.Float64(), "id": pl.Int64()}
 )
-"""One row a print; ``id`` is the vendor's trade id, null where the vendor has none."""
+"""One row a print; ``id`` is the vendor's trade id, null where the vendor has none. A null ``price``: by its conditions
+the print sets none (an odd lot, an average price) and is volume alone."""
 
 BARS: Final = pl.Schema(
     {

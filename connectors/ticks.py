@@ -44,13 +44,21 @@ class TradeRows:
         self.symbols: list[str] = []
         self.numbers: dict[str, list[float]] = {"price": [], "size": []}
         self.ids: list[int | None] = []
+        self.volume: list[int] = []
+        """The rows that are volume and no price."""
 
     def frame(self, times: Times, rejected: Counter[str]) -> pl.DataFrame:
         """The frame of :data:`~connectors.batch.TRADES`; impossible rows are counted in `rejected` instead."""
         if not self.times:
             return _NO_TRADES
         ids = pl.Series("id", self.ids, dtype=pl.Int64)
-        return possible_rows(times(self.times), self.symbols, self.numbers, rejected, [ids])
+        if not self.volume:
+            return possible_rows(times(self.times), self.symbols, self.numbers, rejected, [ids])
+        priced = np.ones(len(self.times), dtype=np.bool_)
+        priced[self.volume] = False
+        others = [ids, pl.Series("priced", priced)]
+        frame = possible_rows(times(self.times), self.symbols, self.numbers, rejected, others)
+        return frame.with_columns(price=pl.when("priced").then("price")).drop("priced")
 
 
 def milliseconds_column(values: Sequence[int]) -> Nanoseconds:

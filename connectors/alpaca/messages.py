@@ -33,13 +33,15 @@ class Quote(Struct, Generic[Stamp], tag="q", tag_field="T", gc=False):
 
 
 class Trade(Struct, Generic[Stamp], tag="t", tag_field="T", gc=False):
-    """One print."""
+    """One print; `c` its conditions, `z` the tape."""
 
     S: str
     p: float
     s: float
     t: Stamp
     i: TradeId | None = None
+    c: list[str] | None = None
+    z: str = ""
 
 
 class Bar(Struct, Generic[Stamp], tag="b", tag_field="T", gc=False):

@@ -13,6 +13,7 @@ from connectors.batch import BANDS, BARS, STATUSES, TIME, Batch, Notice, NoticeK
 from connectors.massive.messages import UNUSED, LimitBand, MinuteBar, Quote, SecondBar, Status, Trade
 from connectors.massive.order import Numbered, in_order
 from connectors.rows import possible_rows
+from connectors.sale_conditions import NOTHING_CODES, VOLUME_CODES
 from connectors.ticks import QuoteRows, TradeRows, milliseconds_column
 from connectors.timestamps import UNREADABLE, Nanoseconds
 
@@ -39,7 +40,7 @@ class Columns:
         self._quotes = Numbered()
         self._trades = Numbered()
 
-    def batch(  # noqa: C901, PLR0912 - one loop, with no call for each message
+    def batch(  # noqa: C901, PLR0912, PLR0915 - one loop, with no call for each message
         self, received_at: int, frames: Iterable[Sequence[Any]], rejected: Counter[str]
     ) -> Batch:
         """The batch of the messages of `frames`; what is impossible is counted in `rejected`."""
@@ -70,6 +71,10 @@ class Columns:
                     bid_size(message.bs)
                     ask_size(message.ask_size)
                 elif kind is Trade:
+                    conditions = message.c
+                    if conditions and not NOTHING_CODES.isdisjoint(conditions):
+                        unused["official open or close"] += 1
+                        continue
                     symbol, number = message.sym, message.q
                     if number > t_known(symbol, 0):
                         t_newest[symbol] = number
@@ -78,6 +83,8 @@ class Columns:
                             unused["duplicate trade"] += 1
                             continue
                         late = True  # a trade still, and in its place among those it came with
+                    if conditions and not VOLUME_CODES.isdisjoint(conditions):
+                        trades.volume.append(len(trades.times))
                     t_symbol(symbol)
                     t_time(message.t)
                     price(message.p)
@@ -113,6 +120,8 @@ def _order(trades: TradeRows) -> None:
     columns: list[list[Any]] = [trades.times, trades.symbols, trades.ids, *trades.numbers.values()]
     for values in columns:
         values[:] = [values[row] for row in rows]
+    volume = set(trades.volume)
+    trades.volume[:] = [place for place, row in enumerate(rows) if row in volume]
 
 
 def _bars(rows: Sequence[MinuteBar], rejected: Counter[str]) -> pl.DataFrame:

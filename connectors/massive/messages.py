@@ -29,13 +29,14 @@ class Quote(Struct, tag="Q", tag_field="ev", gc=False):
 
 
 class Trade(Struct, tag="T", tag_field="ev", gc=False):
-    """One print; `t` milliseconds, `q` the number of the message, unique for the instrument and the day."""
+    """One print; `c` its conditions, `t` milliseconds, `q` the message's number, of the instrument and the day."""
 
     sym: str
     p: float
     s: float
     t: Integer
     q: Integer = 0
+    c: list[int] | None = None
 
 
 class MinuteBar(Struct, tag="AM", tag_field="ev", gc=False):

@@ -169,6 +169,16 @@ class TradeFilter:
                 self._known["price"][code] = held.price
         return released
 
+    def count(self, trades: TradeColumns) -> Verdict:
+        """The verdict on trades that set no price: only one that is sent again is refused."""
+        self._known.cover(trades.codes)
+        groups, verdict = ByInstrument(trades.codes), np.zeros(len(trades.codes), dtype=np.uint8)
+        times = trades.times[groups.order]
+        repeats = self._repeats(trades, groups, times, groups.previous(times, self._known["newest"]))
+        verdict[repeats] = number(Cause.DUPLICATE)
+        self._note_newest(groups, times)
+        return verdict
+
     def learn(self, trades: TradeColumns) -> None:
         """Take trades as true."""
         self._known.cover(trades.codes)

@@ -17,7 +17,7 @@ import polars as pl
 from connectors.batch import Batch
 from monitor.ingest.arrivals import Arrivals
 from monitor.ingest.bars import BarFilter
-from monitor.ingest.clean_batch import CleanBatch, event_times
+from monitor.ingest.clean_batch import NO_TRADES, CleanBatch, event_times
 from monitor.ingest.halts import Bands, trading_statuses
 from monitor.ingest.instruments import Codes, Instruments
 from monitor.ingest.leaps import Held, Leaps
@@ -28,7 +28,7 @@ from monitor.ingest.rejects import Cause, Rejects
 from monitor.ingest.skew import Skews
 from monitor.ingest.splits import SplitWatch, Suspicion
 from monitor.ingest.trades import TradeColumns, TradeFilter, TradeVerdict
-from monitor.ingest.values import Verdict, incomplete, number, screen
+from monitor.ingest.values import Floats, Mask, Verdict, incomplete, number, screen
 
 _SECOND: Final = 1_000_000_000
 
@@ -62,13 +62,18 @@ class TruthSettings:
 class _Timely:
     """A kind's rows that are neither too late nor too early; `keys` is the newest event time of the feed up to each.
 
-    `codes`: the instrument of each.
+    `codes`: the instrument of each; `places`: where it stood among all of them.
     """
 
     frame: pl.DataFrame
     times: npt.NDArray[np.int64]
     keys: npt.NDArray[np.int64]
     codes: Codes
+    places: npt.NDArray[np.int64]
+
+    def take(self, rows: Mask) -> _Timely:
+        """Some of the rows."""
+        return _Timely(self.frame.filter(rows), self.times[rows], self.keys[rows], self.codes[rows], self.places[rows])
 
 
 class TruthFilter:
@@ -127,7 +132,8 @@ class TruthFilter:
 
     def in_use(self, feed: str, size: int) -> npt.NDArray[np.bool_]:
         """By code, of so many instruments: whether the feed's rows were the ones used last, of some kind."""
-        return np.any([ranks.uses(feed, size) for ranks in self.ranks.values()], axis=0)
+        used: Mask = np.any([ranks.uses(feed, size) for ranks in self.ranks.values()], axis=0)
+        return used
 
     def codes(self, symbols: pl.Series) -> Codes:
         """Their codes; symbols that are new get one."""
@@ -162,6 +168,7 @@ class TruthFilter:
             if frame.height and (rows := self._timely(feed, kind, self._sound(feed, kind, frame), now_ns, floor))
         }
         self.arrivals.saw(feed, batch.received_at, [(rows.codes, rows.times) for rows in timely.values()])
+        volumes = self._volumes(feed, timely)
         timely = {kind: kept for kind, rows in timely.items() if (kept := self._unshadowed(feed, kind, rows))}
         self._quotes.forget_batch()
         clean = {}
@@ -170,15 +177,7 @@ class TruthFilter:
         if batch.bands.height:
             bands = self._announced(feed, "bands", batch.bands, now_ns)
             self._bands.learn(self._instruments.codes(bands["symbol"]), bands)
-        trades = timely.get("trades")
-        if trades and (trades := self._within_bands(feed, trades)):
-            verdict = self._trades.judge(feed, trades.frame, self._trade_columns(trades), self._quotes)
-            clean["trades"] = self._settle(feed, trades.frame, verdict)
-        elif self._trades.held and quotes:
-            clean["trades"] = self._settle(feed, batch.trades.clear(), self._trades.confirm(self._quotes))
-        if self._vouched:
-            clean["trades"] = pl.concat([*self._vouched, clean.get("trades", batch.trades.clear())])
-            self._vouched = []
+        clean["trades"] = self._good_trades(feed, timely.get("trades"), volumes, quoted=quotes is not None)
         if bars := timely.get("bars"):
             clean["bars"] = self._drop(feed, "bars", bars.frame, self._bars.judge(bars.frame, bars.codes))
         if batch.statuses.height:
@@ -204,9 +203,47 @@ class TruthFilter:
         if clean.quotes.height:
             self._quotes.learn(self._quote_columns(self._as_arrived("quotes", clean.quotes)))
         if clean.trades.height:
-            self._trades.learn(self._trade_columns(self._as_arrived("trades", clean.trades)))
+            unpriced = clean.trades["price"].is_null()
+            if unpriced.any():
+                self._trades.count(self._trade_columns(self._as_arrived("trades", clean.trades.filter(unpriced))))
+            self._trades.learn(self._trade_columns(self._as_arrived("trades", clean.trades.filter(~unpriced))))
         if feed is not None and clean.event_time:
             self._watermarks[feed] = max(self._watermarks.get(feed, clean.event_time), clean.event_time)
+
+    def _good_trades(self, feed: str, trades: _Timely | None, volumes: _Timely | None, *, quoted: bool) -> pl.DataFrame:
+        """The good trades, those of earlier batches that are confirmed, and `volumes`, each in its place."""
+        settled, places, nowhere = NO_TRADES, np.empty(0), np.empty(0, dtype=np.int64)
+        if trades and (trades := self._within_bands(feed, trades)):
+            verdict = self._trades.judge(feed, trades.frame, self._trade_columns(trades), self._quotes)
+            settled, places = self._settle(feed, trades.frame, trades.places, verdict)
+        elif self._trades.held and quoted:
+            settled, places = self._settle(feed, NO_TRADES, nowhere, self._trades.confirm(self._quotes))
+        if volumes is not None:
+            order = np.argsort(np.concatenate([places, volumes.places]), kind="stable")
+            settled = pl.concat([settled, volumes.frame])[order]
+        if self._vouched:
+            settled = pl.concat([*self._vouched, settled])
+            self._vouched = []
+        return settled
+
+    def _volumes(self, feed: str, timely: dict[str, _Timely]) -> _Timely | None:
+        """Take out the trades that set no price: those that are true, of the feed that is used, once each."""
+        trades = timely.get("trades")
+        if trades is None or not trades.frame["price"].null_count():
+            return None
+        priced = trades.frame["price"].is_not_null().to_numpy()
+        timely["trades"] = trades.take(priced)
+        if not priced.any():
+            del timely["trades"]
+        rows = trades.take(~priced)
+        verdict = self._trades.count(self._trade_columns(rows))
+        self._drop(feed, "trades", rows.frame, verdict)
+        kept, ranks = rows.take(verdict == 0), self.ranks["trades"]
+        if ranks.alone(feed):
+            return kept
+        own = ranks.uses(feed, len(self._instruments.symbols()))[kept.codes]
+        ranks.shadowed[feed] += int(np.count_nonzero(~own))
+        return kept.take(own)
 
     def _sound(self, feed: str, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows whose own values can be true."""
@@ -241,9 +278,8 @@ class TruthFilter:
         outside = self._bands.outside(trades.codes, trades.times, trades.frame["price"].to_numpy())
         if not outside.any():
             return trades
-        frame = self._drop(feed, "trades", trades.frame, outside * np.uint8(number(Cause.OUTSIDE_BAND)))
-        inside = ~outside
-        return _Timely(frame, trades.times[inside], trades.keys[inside], trades.codes[inside]) if frame.height else None
+        self._drop(feed, "trades", trades.frame, outside * np.uint8(number(Cause.OUTSIDE_BAND)))
+        return None if outside.all() else trades.take(~outside)
 
     def _unshadowed(self, feed: str, kind: str, rows: _Timely) -> _Timely | None:
         """The rows of instruments of which no better feed is fresh."""
@@ -260,7 +296,7 @@ class TruthFilter:
         if self._trades.held:
             self._vouched += self._trades.vouch(codes[shadowed], prices[shadowed])
         kept = ~shadowed
-        return _Timely(frame.filter(kept), rows.times[kept], rows.keys[kept], codes[kept]) if kept.any() else None
+        return rows.take(kept) if kept.any() else None
 
     def _with_held(self, feed: str, frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
         """The rows of a batch, and before them the row held for its time, if that is confirmed by the first of them."""
@@ -318,7 +354,9 @@ class TruthFilter:
             frame = self._drop(feed, kind, frame, late * np.uint8(number(Cause.LATE)))
             times, keys = times[~late], keys[~late]
         self._watermarks[feed] = max(self._watermarks.get(feed, newest), newest)
-        return _Timely(frame, times, keys, self._instruments.codes(frame["symbol"])) if len(times) else None
+        if not len(times):
+            return None
+        return _Timely(frame, times, keys, self._instruments.codes(frame["symbol"]), np.arange(len(times)))
 
     def _within_calendar(self, feed: str, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of times that the calendar knows."""
@@ -339,18 +377,25 @@ class TruthFilter:
                 self.rejects.add(feed, cause, kind, frame.filter(refused))
         return frame.filter(verdict == 0)
 
-    def _settle(self, feed: str, frame: pl.DataFrame, verdict: TradeVerdict) -> pl.DataFrame:
-        """The good trades of `frame`, and among them the released ones, each before the row that confirmed it."""
+    def _settle(
+        self, feed: str, frame: pl.DataFrame, places: npt.NDArray[np.int64], verdict: TradeVerdict
+    ) -> tuple[pl.DataFrame, Floats]:
+        """The good trades of `frame`, and among them the released ones, each before the row that confirmed it.
+
+        And where they stand; `places` is where those of `frame` stood.
+        """
         for held in verdict.dropped:
             self.rejects.add(held.feed, Cause.SPIKE, "trades", held.row)
         kept = self._drop(feed, "trades", frame, verdict.rows)
+        stood = places[verdict.rows == 0].astype(np.float64)
         if not verdict.released:
-            return kept
+            return kept, stood
         released = sorted(verdict.released, key=lambda r: (r.before, r.quote))
         at = np.array([r.before for r in released], dtype=np.float64) - 0.5
         rows = pl.concat([kept, *(r.held.row for r in released)])
         order = np.argsort(np.concatenate([np.flatnonzero(verdict.rows == 0), at]), kind="stable")
-        return rows[order]
+        before = np.append(places, places[-1] + 1 if len(places) else 0)[[r.before for r in released]] - 0.5
+        return rows[order], np.concatenate([stood, before])[order]
 
     def _quote_columns(self, rows: _Timely) -> QuoteColumns:
         return QuoteColumns.of(rows.frame, rows.codes, rows.times, rows.keys)
@@ -360,7 +405,8 @@ class TruthFilter:
 
     def _as_arrived(self, kind: str, frame: pl.DataFrame) -> _Timely:
         times = event_times(kind, frame)
-        return _Timely(frame, times, np.maximum.accumulate(times), self._instruments.codes(frame["symbol"]))
+        codes = self._instruments.codes(frame["symbol"])
+        return _Timely(frame, times, np.maximum.accumulate(times), codes, np.arange(len(times)))
 
 
 def _clean_batch(frames: dict[str, pl.DataFrame]) -> CleanBatch:

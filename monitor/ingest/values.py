@@ -62,6 +62,8 @@ def _quotes(frame: pl.DataFrame) -> Verdict | None:
 
 def _trades(frame: pl.DataFrame) -> Verdict | None:
     price, size = _numbers(frame, "price"), _numbers(frame, "size")
+    if frame["price"].null_count():  # volume alone, by its conditions
+        price = np.where(frame["price"].is_null().to_numpy(), 1.0, price)
     bad_size = (size < 0) | (size > LARGEST)
     if ((price > 0) & (price < np.inf) & ~bad_size).all():
         return None

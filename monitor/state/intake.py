@@ -61,10 +61,14 @@ class Intake:
     def _take_trades(self, rows: Rows) -> None:
         c = self.columns
         price, size = rows.values
+        self._add_volume(rows.codes, size)
+        priced = ~np.isnan(price)
+        if not priced.all():  # what sets no price is volume alone
+            rows = rows.pick(priced)
+            price, size = rows.values
         kept = rows.pick(newest(rows.codes, rows.ts, c.trade_ts))
         c.trade_ts[kept.codes] = kept.ts
         c.trade_price[kept.codes], c.trade_size[kept.codes] = kept.values
-        self._add_volume(rows.codes, size)
         if self.price is not PriceSource.MID:
             self._print(Prints.of(rows.codes, rows.ts, price), c.last_ts, c.last_ts_before)
 

@@ -26,6 +26,8 @@ CORRECTION = {
 }  # fmt: skip
 # The fields of alpaca-py 0.44, `alpaca/data/mappings.py`: TRADE_CANCEL_MAPPING
 CANCEL = {"T": "x", "S": "GOOGL", "i": 465, "x": "D", "p": 1350.6, "s": 12, "a": "C", "z": "C"}
+# Values of the sample of https://docs.alpaca.markets/docs/real-time-stock-pricing-data: an odd lot.
+ODD_LOT = {"T": "t", "i": 96921, "S": "AAPL", "x": "D", "p": 126.55, "s": 1, "c": ["@", "I"], "z": "C"}
 STATUS = {"T": "s", "S": "AAPL", "sc": "H", "sm": "Trading Halt", "rc": "T12", "rm": "Information Requested", "z": "C"}
 
 
@@ -56,6 +58,24 @@ def test_messages_become_columns():
     assert batch.statuses.row(0)[1:] == ("AAPL", "H", "T12: Information Requested")
     assert not batch.rejected
     assert not batch.unused
+
+
+def test_a_trade_whose_conditions_set_no_price_is_volume_alone():
+    given = [
+        ODD_LOT,
+        TRADE,
+        TRADE | {"c": [" ", "T"]},
+        TRADE | {"c": [" ", "B"], "z": "A"},
+        TRADE | {"c": ["@", "B"], "z": "C"},
+        TRADE | {"c": [" ", "7", "V"]},
+        TRADE | {"c": ["@", "M"]},
+        TRADE | {"c": None},
+    ]
+    batch = parse(*(at(row) for row in given))
+    assert batch.trades["price"].to_list() == [None, 690.25, 690.25, None, 690.25, None, 690.25]
+    assert batch.trades["size"].to_list() == [1.0, *[100.0] * 6]
+    assert batch.unused == {"official open or close": 1}
+    assert not batch.rejected
 
 
 def test_text_and_bytes_read_alike():

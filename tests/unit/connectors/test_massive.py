@@ -55,6 +55,17 @@ def test_times_are_milliseconds_exactly_and_nanoseconds_where_the_vendor_sends_t
     assert batch.bands["ts"].cast(pl.Int64).to_list() == [1764086430905642800, 1764086430905 * MS]
 
 
+def test_a_trade_whose_conditions_set_no_price_is_volume_alone():
+    """Odd lots (37) and average prices (2) are, extended hours (12) are not; official closes (15) are neither."""
+    given = [TRADE | {"c": c, "q": n} for n, c in enumerate(([0], [14, 37, 41], [12], [2], [15], []), start=1)]
+    batch = parse(*given)
+    assert batch.trades["price"].to_list() == [114.125, None, 114.125, None, 114.125]
+    assert batch.trades["size"].to_list() == [100.0] * 5
+    assert batch.unused == {"official open or close": 1}
+    late = parse(TRADE | {"c": [37], "q": 9, "s": 1}, TRADE | {"q": 8, "s": 2}, TRADE | {"c": [37], "q": 7, "s": 3})
+    assert late.trades.select("id", "price").rows() == [(7, None), (8, 114.125), (9, None)]
+
+
 def test_halts_and_resumptions_are_statuses_too():
     batch = parse(BAND | {"i": [17]}, BAND | {"i": [1, 18], "t": 1764086431905})
     assert batch.statuses["code"].to_list() == ["H", "T"]

@@ -62,8 +62,9 @@ def test_quotes_that_cannot_be(bid, ask, cause):
         (-10.0, 1.0, Cause.NON_POSITIVE),
         (10.0, -1.0, Cause.NON_POSITIVE),
         (NAN, 1.0, Cause.NON_FINITE),
-        (None, 1.0, Cause.NON_FINITE),
         (INF, 1.0, Cause.NON_FINITE),
+        (None, -1.0, Cause.NON_POSITIVE),
+        (None, 2e12, Cause.ABSURD_SIZE),
         (10.0, INF, Cause.NON_FINITE),
     ],
 )
@@ -71,6 +72,19 @@ def test_trades_that_cannot_be(price, size, cause):
     truth = TruthFilter()
     assert truth.clean(batch(trades=trades((0, "IWM", price, size)))).rows == 0
     assert refused(truth) == {cause: 1}
+
+
+def test_a_trade_that_sets_no_price_is_volume_once_and_in_its_place():
+    truth = TruthFilter()
+    rows = trades(
+        (0, "IWM", 10.0, 5.0, 1), (1, "IWM", None, 3.0, 2), (1, "IWM", None, 3.0, 2), (2, "IWM", 10.1, 4.0, 3)
+    )
+    clean = truth.clean(batch(trades=rows)).trades
+    assert clean.select("price", "size").rows() == [(10.0, 5.0), (None, 3.0), (10.1, 4.0)]
+    assert refused(truth) == {Cause.DUPLICATE: 1}
+    again = TruthFilter()
+    again.learn(CleanBatch(trades=clean, event_time=1))
+    assert again.clean(batch(trades=rows)).rows == 0
 
 
 @pytest.mark.parametrize("size", [None, NAN, 0.0])

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from connectors.batch import CORRECTIONS, STATUSES, TIME, Batch
+from connectors.batch import CORRECTIONS, STATUSES, TIME, TRADES, Batch
 from monitor.state import MarketState
-from rules.ast import Clock, Sessions
+from rules.ast import Clock, Sessions, Word
+from rules.view import Requirements
 from tests.unit.monitor.state.conftest import Tape, at
 
 
@@ -96,3 +97,15 @@ def test_a_correction_of_another_print_changes_nothing(tape):
     assert tape.state.history_revision == 0
     assert tape.state.checkpoint_frames()["instruments"].equals(before, null_equal=True)
     assert tape.state.calendar.date(tape.state.session) == dt.date(2026, 1, 23)
+
+
+def test_a_trade_without_a_price_is_volume_alone(nyse):
+    state = MarketState(nyse)
+    state.needs(Requirements(instruments=("SPY",), volume_sessions=1))
+    first = at("2026-01-05 10:00:05")
+    rows = [(first, "SPY", 690.0, 100.0, 1), (first + 10**9, "SPY", None, 7.0, 2)]
+    trades = pl.DataFrame(rows, schema={**TRADES, "ts": pl.Int64}, orient="row").cast(TRADES)
+    state.apply(Batch("t", 0, trades=trades), first + 10**9)
+    view = state.view(("SPY",))
+    assert (view.prices()[0], view.price_times()[0]) == (690.0, first)
+    assert view.volume(Word.OPEN)[0] == 107.0

@@ -1,0 +1,33 @@
+"""Which prints of US shares say what the price is: sale conditions of the consolidated tapes.
+
+By the plans' tables of how a print updates the consolidated last price and volume (CTS and UTDF specifications, "Sale
+Condition"; https://polygon.io/blog/understanding-trade-eligibility/): an odd lot, an average, contingent, prior
+reference or late price is volume and no price; an official open or close repeats a print that was counted. Prints of
+extended hours (T) are not of the consolidated last either, and are the price there is at that time: they count.
+
+Where a condition sets the last price only if nothing else has (G, P, R, Z, 4), it does not here: quotes do until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+_VOLUME: Final = frozenset("CGHINPRUVWZ47")
+_NOTHING: Final = frozenset("MQ9")
+_AVERAGE: Final = "B"
+"""An average price on the tapes A and B; on C a bunched trade, at a price."""
+
+VOLUME_CODES: Final = frozenset({2, 5, 7, 10, 13, 20, 21, 22, 29, 33, 37, 52, 53})
+"""The same by the numbers of Massive: https://massive.com/glossary/conditions-indicators."""
+NOTHING_CODES: Final = frozenset({15, 16, 38})
+
+
+def is_volume(conditions: Collection[str], tape: str) -> bool:
+    """Whether a print of these conditions is volume and no price."""
+    return not _VOLUME.isdisjoint(conditions) or (_AVERAGE in conditions and tape in {"A", "B"})
+
+
+def is_nothing(conditions: Collection[str]) -> bool:
+    """Whether it is neither."""
+    return not _NOTHING.isdisjoint(conditions)
