@@ -45,7 +45,7 @@ def test_a_trade_has_milliseconds_and_our_name():
 def test_a_skipped_trade_is_a_gap_and_one_that_comes_after_all_fills_it():
     it = feed()
     batch = it.parse([trade(1), trade(5)], 0)
-    assert [(n.kind, n.missing) for n in batch.notices] == [(NoticeKind.GAP, 3)]
+    assert [(n.kind, n.missing, n.symbol) for n in batch.notices] == [(NoticeKind.GAP, 3, "BNB/USDT")]
     assert "BNB/USDT" in batch.notices[0].text
     late = it.parse([trade(3), trade(3), trade(5)], 0)
     assert late.trades["id"].to_list() == [3]

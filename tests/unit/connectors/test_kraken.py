@@ -45,7 +45,7 @@ def test_the_snapshot_after_a_drop_brings_only_what_was_missed():
 
 def test_a_skipped_trade_is_a_gap():
     (gap,) = feed().parse([message("trade", *(TRADE | TIME | {"trade_id": n} for n in (1, 4)))], 0).notices
-    assert (gap.kind, gap.missing) == (NoticeKind.GAP, 2)
+    assert (gap.kind, gap.missing, gap.symbol) == (NoticeKind.GAP, 2, "AAPLx/USD")
 
 
 def test_a_refused_symbol_is_named_and_takes_no_other_with_it():
