@@ -16,6 +16,7 @@ import structlog
 from connectors.backlog import Backlog
 from monitor import clock, logs, settings
 from monitor.alerting import configured
+from monitor.alerting.ack_links import AckLinks
 from monitor.alerting.dispatcher import Dispatcher
 from monitor.alerting.keep_firing import keep_firing
 from monitor.calendar import CalendarError, TradingCalendar
@@ -26,6 +27,7 @@ from monitor.daemon import Daemon, Parts, Schedule
 from monitor.data_files import DataFileError
 from monitor.feeds import Feeds
 from monitor.health import HealthBoard
+from monitor.heartbeat import Heartbeat
 from monitor.history.filling import Filling
 from monitor.ingest import Cutter, TruthFilter, TruthSettings
 from monitor.key_lease import KeyLeases
@@ -46,6 +48,7 @@ from monitor.state import MarketState, PriceSource
 from monitor.store.base import LeaseLost, StoreError, StoreUnavailable
 from monitor.warming import cold_rules, cold_summary
 from monitor.web.api import snapshot
+from monitor.web.ack_links import ack_page
 from monitor.web.application import application
 from monitor.web.server import WebServer
 from monitor.web.standby import Standing
@@ -139,13 +142,6 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         lease = Lease(store, owner, exclusive=config.store.embedded)
         for sender in senders.values():
             stack.push_async_callback(sender.close)
-        notifier = Notifier(
-            store,
-            senders,
-            allowed=lease.lasts,
-            on_outcome=metrics.notification,
-            on_failing=lambda name, reason: _failing(health, name, reason),
-        )
 
         state = MarketState(
             calendar,
@@ -202,6 +198,15 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         await dispatcher.load(state.now)
         await positions.open(store)
         await keys.open(store)
+        links = await AckLinks.open(store, config.web.external_url or "")
+        notifier = Notifier(
+            store,
+            senders,
+            allowed=lease.lasts,
+            linked=lambda notification: links.linked(notification, clock.wall_ns()),
+            on_outcome=metrics.notification,
+            on_failing=lambda name, reason: _failing(health, name, reason),
+        )
         compute = ComputeThread(pipeline)
         stack.callback(compute.close)
         painter.look_at(compute)
@@ -233,6 +238,7 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         )
         daemon = Daemon(parts)
         app = application(daemon, config, policy, backlog, positions)
+        app.include_router(ack_page(daemon, links))
         web = WebServer(app, config.web.host, config.web.port, config.web.tls)
         _LOG.info(
             "started",
@@ -248,6 +254,8 @@ async def _run(config: settings.Settings, stop: asyncio.Event) -> None:  # noqa:
         forgetful = {name: sender for name, sender in senders.items() if isinstance(sender, AlertmanagerSender)}
         warming = [painter.warm_up()] if pictured else []
         beside = (*warming, positions.run(), filling.run(), keep_firing(dispatcher, forgetful, RESEND))
+        if config.heartbeat:
+            beside = (*beside, Heartbeat(config.heartbeat, daemon, calendar, ZONE).run())
         await _serve(daemon, notifier, feeds, web, recovered.records, stop, keeping, beside, reread=bool(leader))
         with contextlib.suppress(StoreError):  # what is not kept is read again, which harms nothing
             await positions.keep()

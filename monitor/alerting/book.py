@@ -6,7 +6,7 @@ It is given alerts (:meth:`AlertBook.take`) and times (:meth:`AlertBook.advance`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -325,6 +325,11 @@ class AlertBook:
         last = verdict.last
         if last.passed or before is None or (before.last.reason, before.last.detail) != (last.reason, last.detail):
             self._verdicts.append(verdict)
+
+    def say(self, notes: Sequence[Notification], day: str) -> None:
+        """Tell the heartbeat of a date; once it is noted, no later process says it again."""
+        self.ledger.beat(day)
+        self._messages += notes
 
     def written(self) -> Written:
         """Everything since the last call."""

@@ -28,6 +28,7 @@ from monitor.alerting.policy import Policy
 from monitor.alerting.silences import Silence, Silences
 from monitor.alerting.verdict import Verdict
 from monitor.fault_points import fault
+from monitor.notify.message import Notification
 from monitor.pipeline import Result
 from monitor.store.base import (
     ACKS,
@@ -62,7 +63,7 @@ class Dispatcher:
     """See the module.
 
     `exact`: the daemon's clock is the data's. `wall` (UTC ns) and `monotonic` (seconds) are the machine's clocks.
-    `on_verdict` hears of each verdict once it is stored.
+    `on_verdict` hears of each verdict once it is stored, `on_silences` of silences added, changed or ended.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Dispatcher:
         self.book = AlertBook(policy, exact=exact)
         self.silences = Silences()
         self.acks: Mapping[str, Ack] = {}
+        self.on_silences: Callable[[Sequence[Silence]], None] = lambda _changed: None
         self._event_time = 0
         self._waiting: deque[Committed | Alert] = deque()
         self._news = asyncio.Event()
@@ -284,6 +286,11 @@ class Dispatcher:
         self.post(alerts)
         await self.drained()
 
+    def say(self, notes: Sequence[Notification], day: str) -> None:
+        """Put the heartbeat of a date into the outbox, in one step with the note that it was said."""
+        self.book.say(notes, day)
+        self._news.set()
+
     def rules_changed(self, severities: Mapping[str, str]) -> None:
         """The rules were read again: open alerts have the severity that their rule has now."""
         self.post(
@@ -337,6 +344,7 @@ class Dispatcher:
         kept = {name: each for name, each in self.silences.by_id.items() if name not in gone}
         self.silences = Silences([*{**kept, **changes}.values()])
         self._heard()
+        self.on_silences([*changes.values()])
 
     async def acknowledge(self, episode: str, by: str, comment: str = "") -> Ack:
         """Somebody takes an open episode on: nobody is told of it again until it is over, or worse.

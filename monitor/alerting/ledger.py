@@ -17,6 +17,7 @@ from monitor.store.base import STEP
 
 CURSOR: Final = "cursor"
 CLOCK: Final = "clock"
+HEARTBEAT: Final = "heartbeat"
 _ALERT: Final = "alert:"
 _TOLD: Final = "told:"
 _GROUP: Final = "group:"
@@ -90,6 +91,8 @@ class Ledger:
         self.flaps: dict[str, Flaps] = {}
         self.digests: dict[str, Gathered] = {}
         """By receiver."""
+        self.heartbeat = ""
+        """The date of the last heartbeat; empty: none is to be caught up with."""
         self._changed: set[str] = set()
 
     def load(self, fields: Mapping[str, bytes]) -> None:
@@ -99,6 +102,8 @@ class Ledger:
                 self.cursor = data.decode()
             elif name == CLOCK:
                 self.clock = int(data)
+            elif name == HEARTBEAT:
+                self.heartbeat = data.decode()
             elif name.startswith(_ALERT):
                 self.alerts[name.removeprefix(_ALERT)] = msgspec.json.decode(data, type=Alert)
             elif name.startswith(_TOLD):
@@ -121,6 +126,11 @@ class Ledger:
         """Transitions up to this stream id have been dealt with."""
         self.cursor = cursor
         self._changed.add(CURSOR)
+
+    def beat(self, day: str) -> None:
+        """Note the date of a heartbeat."""
+        self.heartbeat = day
+        self._changed.add(HEARTBEAT)
 
     def keep(self, alert: Alert) -> None:
         """Note an alert."""
@@ -175,11 +185,14 @@ class Ledger:
         names |= {f"{_TOLD}{receiver}:{episode}" for episode, by in self.told.items() for receiver in by}
         names |= {*(_SENT + r for r in self.sent), *(_FLAPS + k for k in self.flaps)}
         names |= {_GATHERED + r for r in self.digests}
+        names |= {HEARTBEAT} if self.heartbeat else set()
         return {name: self._encoded(name) for name in sorted(names)}
 
     def _encoded(self, name: str) -> bytes | None:
         if name in (CURSOR, CLOCK):
             return (self.cursor if name == CURSOR else str(self.clock)).encode()
+        if name == HEARTBEAT:
+            return self.heartbeat.encode()
         kind, _, rest = name.partition(":")
         found: Any
         match kind + ":":

@@ -45,6 +45,8 @@ class AlertNotice:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    ack_url: str = ""
+    """The link that takes it on: put in as it is sent, never stored."""
 
     def key(self, receiver: str) -> str:
         """The idempotency key of this alert's telling."""
@@ -76,6 +78,7 @@ class Notification:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    ack_url: str = ""
 
     group_key: str = ""
     group_labels: Mapping[str, str] = field(default_factory=dict)

@@ -50,10 +50,10 @@ class Notifier:
 
     `consumer` names this process in the consumer group. `on_failing`: a receiver's attempts have begun to fail (name,
     what it said), or one worked again (name, None). `now`: UTC nanoseconds, for the record of an outcome. `allowed`:
-    whether this process is still the one to send what is in the outbox.
+    whether this process is still the one to send what is in the outbox. `linked` puts in links, as it is sent.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is given, each with a default
         self,
         store: Store,
         senders: Mapping[str, Sender],
@@ -64,8 +64,10 @@ class Notifier:
         on_failing: OnFailing = lambda _receiver, _reason: None,
         now: Callable[[], int] = clock.wall_ns,
         allowed: Callable[[], bool] = lambda: True,
+        linked: Callable[[Notification], Notification] = lambda notification: notification,
     ) -> None:
         self._store = store
+        self._linked = linked
         self._consumer = consumer
         self._on_outcome = on_outcome
         self._now = now
@@ -220,7 +222,7 @@ class Notifier:
         )
         for entry in fresh:
             try:
-                notification = Notification.decode(entry.fields)
+                notification = self._linked(Notification.decode(entry.fields))
             except (KeyError, msgspec.MsgspecError, UnicodeDecodeError) as error:
                 key = entry.fields.get("key", b"").decode(errors="replace") or f"undecodable:{entry.id}"
                 self._bury(entry, key, "", f"not a notification: {type(error).__name__}: {error}")

@@ -88,6 +88,8 @@ def details(notice: AlertNotice, zone: ZoneInfo) -> Iterable[str]:
     """What is said of an alert of a group beside its summary."""
     yield f"Episode: {notice.episode}"
     yield f"Since: {_both(notice.started_at, zone)}"
+    if notice.ack_url:
+        yield f"Acknowledge: {notice.ack_url}"
     if notice.value is not None:
         threshold = notice.evidence.get("threshold") or {}
         yield f"Value: {values.shown(notice.value, notice.value_type, like=threshold.get('level'))}"
@@ -135,6 +137,7 @@ def payload(notification: Notification) -> dict[str, Any]:
         "evidence": dict(notification.evidence),
         "group_key": notification.group_key,
         "group_labels": dict(notification.group_labels),
+        "ack_url": notification.ack_url,
         "alerts": [_alert(notice, notification.receiver) for notice in notification.alerts],
     }
 
@@ -155,6 +158,7 @@ def _alert(notice: AlertNotice, receiver: str) -> dict[str, Any]:
         "value": notice.value,
         "value_type": notice.value_type,
         "summary": notice.summary,
+        "ack_url": notice.ack_url,
         "labels": dict(notice.labels),
         "annotations": dict(notice.annotations),
         "evidence": dict(notice.evidence),
@@ -176,6 +180,8 @@ def facts(notification: Notification, zone: ZoneInfo) -> Iterable[tuple[str, str
     yield "Started", _both(notification.started_at, zone)
     if notification.kind is Kind.RESOLVED:
         yield "Duration", values.span(_duration_ns(notification))
+    if notification.ack_url:
+        yield "Acknowledge", notification.ack_url
     threshold = notification.evidence.get("threshold") or {}
     if notification.value is not None:
         yield "Value", values.shown(notification.value, notification.value_type, like=threshold.get("level"))

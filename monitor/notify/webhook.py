@@ -129,6 +129,7 @@ def _alert(notice: AlertNotice, receiver: str, page: str) -> dict[str, Any]:
         "value": notice.value,
         "valueType": notice.value_type,
         "evidence": dict(notice.evidence),
+        "ackURL": notice.ack_url,
     }
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from monitor.settings import alerting, feeds, history, model, web
+from monitor.settings import alerting, feeds, heartbeat, history, model, web
 from monitor.settings.corporate_actions import FileActions
 from monitor.settings.problem import Key, Problem
 from rules.diagnostics import did_you_mean, listed, suggest
@@ -29,6 +29,7 @@ _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "route": alerting.RootRouteSettings,
     "web": web.WebSettings,
     "log": model.LogSettings,
+    "heartbeat": heartbeat.HeartbeatSettings,
 }
 _ITEMS: Final[Mapping[str, type[BaseModel]]] = {
     "corporate_actions": FileActions,
@@ -137,7 +138,11 @@ def unknown_names(tree: Any) -> list[Problem]:  # noqa: ANN401 - whatever stands
         "receiver": ("receiver", [str(name) for name in receivers]),
         "mute": ("mute time", [*alerting.TRADING, *(str(name) for name in times)]),
     }
-    problems: list[Problem] = []
+    problems = [
+        Problem(where, f"there is no receiver `{name}`{did_you_mean(name, known['receiver'][1])}")
+        for where, name in _each(("heartbeat", "to"), value_at(tree, ("heartbeat", "to")))
+        if isinstance(name, str) and name not in known["receiver"][1]
+    ]
     routes: list[tuple[tuple[Key, ...], Any]] = [(("route",), value_at(tree, ("route",)))]
     for path, route in routes:
         for key, (what, names) in known.items():

@@ -18,6 +18,7 @@ from monitor.settings.base import ExistingPath, FilePath, Model, Name, Text
 from monitor.settings.corporate_actions import FileActions
 from monitor.settings.durations import DAY, UNITS, Age, Duration, PositiveDuration
 from monitor.settings.feeds import FeedSettings
+from monitor.settings.heartbeat import HeartbeatSettings
 from monitor.settings.history import FileHistory, HistorySettings
 from monitor.settings.web import WebSettings
 from rules.diagnostics import did_you_mean
@@ -102,6 +103,7 @@ class Settings(Model):
     mute_times: dict[Name, tuple[TimeSettings, ...]] = Field(
         default_factory=dict, description="times by name, for `mute` of a route"
     )
+    heartbeat: HeartbeatSettings | None = Field(default=None, description="without it, silence may be a monitor's end")
     web: WebSettings = WebSettings()
     lateness: Duration = Field(default=30 * _S, description="how far behind the newest event a quote or trade may be")
     stale_after: PositiveDuration = Field(default=900 * _S, description="age at which a price is no longer known")

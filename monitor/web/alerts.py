@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Protocol
 from urllib.parse import urlencode
 
@@ -34,6 +35,8 @@ _TIMELINE: Final = 1_000
 _RECENT: Final = 20
 """Deliveries of a rule that are shown with why it fires."""
 _EVER: Final = 2**62
+_MOST: Final = 2**64 - 1
+"""Of either part of a stream's id."""
 _EVALUATIONS: Final = 1
 """Expressions of people that are computed at a time: they share the thread that decides."""
 
@@ -59,6 +62,7 @@ def add_alerts(app: FastAPI, daemon: Daemon) -> None:
     _shown(app, daemon)
     _history(app, daemon)
     _silences(app, daemon)
+    _tell_silences(daemon)
 
 
 def _acknowledgements(app: FastAPI, daemon: Daemon) -> None:
@@ -220,6 +224,17 @@ def _history(app: FastAPI, daemon: Daemon) -> None:
         return paged(request, found, limit)
 
 
+def _tell_silences(daemon: Daemon) -> None:
+    """Silences in the event stream, also those that come through the API of Alertmanager."""
+
+    def tell(changed: Sequence[Silence]) -> None:
+        wall, opened = clock.wall_ns(), daemon.dispatcher.alerts()
+        for each in changed:
+            daemon.events.tell("silence", told.silence(each, wall, opened))
+
+    daemon.dispatcher.on_silences = tell
+
+
 def _silences(app: FastAPI, daemon: Daemon) -> None:
     dispatcher = daemon.dispatcher
 
@@ -259,7 +274,6 @@ def _silences(app: FastAPI, daemon: Daemon) -> None:
         audit(request, "silence expired", silence_id)
         _silence(silence_id)
         await dispatcher.expire_silence(silence_id)
-        daemon.events.tell("silence", _silence(silence_id))
         return Response(status_code=204)
 
     def _known(silence_id: str) -> Silence:
@@ -278,7 +292,6 @@ def _silences(app: FastAPI, daemon: Daemon) -> None:
         except (SilenceError, MatcherError, ValueError) as error:
             raise HTTPException(422, str(error)) from None
         audit(request, "silence changed" if known else "silence added", made_id)
-        daemon.events.tell("silence", _silence(made_id))
         return _json(_silence(made_id))
 
 
@@ -312,10 +325,15 @@ def _times(since: str | None, until: str | None) -> tuple[int, int]:
 
 def _position(before: str) -> str:
     """A place in the stream. Raises HTTPException where it is none."""
+    if not before:
+        return ""
     try:
-        return str(JournalId.parse(before)) if before else ""
+        place = JournalId.parse(before)
     except ValueError:
-        raise HTTPException(422, f"before: {before!r} is no id of a page's last entry") from None
+        place = JournalId(-1, 0)
+    if 0 <= place.ms <= _MOST and 0 <= place.sequence <= _MOST:
+        return str(place)
+    raise HTTPException(422, f"before: {before!r} is no id of a page's last entry")
 
 
 def paged(request: Request, found: Any, limit: int) -> Response:  # noqa: ANN401 - a list of any shape

@@ -7,8 +7,12 @@ from typing import Any
 
 import httpx
 
-from monitor.web import answers
+from monitor.alerting.policy import told_at_once
+from monitor.web import alert_answers, answers
+from monitor.web.alertmanager.routes import alertmanager
+from monitor.web.api import create_app
 from monitor.web.events import SNAPSHOT_EVERY
+from tests.integration.web import desk as desks
 from tests.integration.web.desk import Desk, ny, serving
 from tests.integration.web.test_api import documented, open_and_fire
 
@@ -72,3 +76,44 @@ async def test_the_server_ends_at_once_although_somebody_listens(desk: Desk):
             began = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - began < 1.5
         await response.aclose()
+
+
+async def test_silences_of_alertmanagers_api_are_told_as_well(desk: Desk, monkeypatch):
+    def with_both(daemon, web):
+        app = create_app(daemon, web)
+        app.include_router(alertmanager(daemon.dispatcher, told_at_once(["desk"], desks.CALENDAR), ["desk"], "", 0))
+        return app
+
+    monkeypatch.setattr(desks, "create_app", with_both)
+    async with (
+        serving(desk) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+        client.stream("GET", "/api/v1/events") as response,
+    ):
+        stream = events(response)
+        await anext(stream)
+        wanted = {
+            "matchers": [{"name": "alertname", "value": "lead", "isRegex": False, "isEqual": True}],
+            "startsAt": "2026-01-01T00:00:00Z",
+            "endsAt": "2199-01-01T00:00:00Z",
+            "createdBy": "karma",
+            "comment": "busy",
+        }
+        made = (await client.post("/api/v2/silences", json=wanted)).json()["silenceID"]
+        _, told = await until(stream, lambda e: e[0] == "silence")
+        documented(alert_answers.Silence, told)
+        assert (told["id"], told["state"], told["created_by"]) == (made, "active", "karma")
+        changed = wanted | {"id": made, "matchers": [wanted["matchers"][0] | {"value": "other"}]}
+        other = (await client.post("/api/v2/silences", json=changed)).json()["silenceID"]
+        seen = [(await until(stream, lambda e: e[0] == "silence"))[1] for _ in range(2)]
+        assert {(each["id"], each["state"]) for each in seen} == {(made, "expired"), (other, "active")}
+        assert (await client.delete(f"/api/v2/silence/{other}")).status_code == 200
+        _, told = await until(stream, lambda e: e[0] == "silence")
+        assert (told["id"], told["state"]) == (other, "expired")
+        await client.delete(f"/api/v2/silence/{other}")
+        added = await client.post(
+            "/api/v1/silences",
+            json={"matchers": ["alertname=x"], "seconds": 60, "comment": "c", "created_by": "me"},
+        )
+        _, told = await until(stream, lambda e: e[0] == "silence")
+        assert told["id"] == added.json()["id"], "once, and nothing of what had ended before"

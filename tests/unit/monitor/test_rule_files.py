@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from monitor.rule_files import stamp, watch
+from monitor.rule_files import read_rules, stamp, watch
 
 
 def test_what_cannot_be_looked_at_ends_nothing(tmp_path):
@@ -34,3 +34,17 @@ async def test_a_file_that_is_being_written_is_not_read_half(tmp_path):
         await told.wait()
     watching.cancel()
     assert [text.count("part") for text in read] == [20]
+
+
+def test_a_receiver_that_is_not_configured_is_named_where_it_stands(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "groups:\n- name: g\n  escalate: [{after: 15m, to: [desk, bos]}]\n"
+        "  rules: [{alert: a, when: 'ret(IWM, 1d) > 1%', notify: dsk}]\n"
+    )
+    loaded = read_rules([path], {"desk", "boss"})
+    assert loaded.ruleset is None
+    assert [(d.line, d.column, d.message) for d in loaded.diagnostics if d.severity.value == "error"] == [
+        (4, 1, "`a` notifies `dsk`, which is no configured receiver"),
+        (3, 38, "`a` escalates to `bos`, which is no configured receiver"),
+    ]

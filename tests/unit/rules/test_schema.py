@@ -55,7 +55,15 @@ def test_the_library_fits(file: Path) -> None:
         {"version": 1, "aliases": {"a": "A"}, "baskets": {"b": ["A"], "c": {"weights": {"A": 0.4, "B": "60%"}}}},
         {"universes": {"u": ["A", "B"], "v": "u"}},
         {"groups": [{"name": "g", "rules": [{"record": "r", "value": "ret(IWM, 1d)", "labels": {"a": 1}}]}]},
-        rule(**{"for": 0, "keep_firing_for": "30m", "repeat": ["15m", "next_open"], "notify": "desk"}),
+        rule(
+            **{
+                "for": 0,
+                "keep_firing_for": "30m",
+                "repeat": ["15m", "next_open"],
+                "escalate": [{"after": "15m", "to": "boss"}],
+                "notify": "desk",
+            }
+        ),
     ],
 )
 def test_right(data: Any) -> None:
@@ -79,6 +87,8 @@ def test_right(data: Any) -> None:
         rule(**{"for": "2d"}),
         rule(**{"for": 10}),
         rule(repeat=["tomorrow"]),
+        rule(escalate=[{"after": "15m"}]),
+        rule(escalate=[{"after": "0", "to": "boss"}]),
         rule(labels={"a b": "c"}),
     ],
 )
