@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.integration.alertmanager.rig import ALERTS, needs, ours, post, real_alertmanager, run
 
@@ -108,7 +109,19 @@ async def test_what_amtool_says(tmp_path: Path):
         for words in (["alertname=~.*", "--comment=x"], ["a=b"], ["a=b", "--comment=x", "--duration=0s"]):
             code, *_ = await tool.both("silence", "add", "--author=me", *words)
             assert code == 1
-        for words in ([], ["-o", "extended"], ["alertname=~small.*"], ["-q"], ["--created-by=me"], ["@0"], ["theme=x"]):
+        for words in (
+            [],
+            ["-o", "extended"],
+            ["alertname=~small.*"],
+            ["-q"],
+            ["--created-by=me"],
+            ["--within=3h"],
+            ["--expired", "--within=1h"],
+            ["@0"],
+            ["theme=x"],
+            ["-o", "json"],
+            ["severity=~("],
+        ):
             await tool.both("silence", "query", *words)
         await tool.both("alert", "query", "-s", "-o", "json")
         await tool.both("alert", "query", "-s", "-i")
@@ -121,6 +134,14 @@ async def test_what_amtool_says(tmp_path: Path):
         code, *_ = await tool.both("silence", "import", "--worker=1", str(tmp_path / "silences.json"))
         assert code == 0
         await tool.both("silence", "query", "later", "-o", "extended")
+        code, *_ = await tool.both("silence", "import", "--worker=1", given=SILENCES)
+        assert code == 0
+        for wrong in ("[{", '[{"matchers": [], "comment": "of nothing"}]', SILENCES.replace("2199", "1999")):
+            await tool.both("silence", "import", "--worker=1", given=wrong)
+        nobody = "00000000-0000-0000-0000-000000000000"
+        for words in (["expire", nobody], ["expire"], ["update", nobody, "--comment=x"], ["update", "@1", "--end=x"]):
+            code, *_ = await tool.both("silence", *words)
+            assert code == 1
         for each in ("@1", "@2"):
             code, *_ = await tool.both("silence", "expire", each)
             assert code == 0
@@ -133,6 +154,15 @@ async def test_what_amtool_says(tmp_path: Path):
 START = "2026-01-23T15:00:00Z"
 
 
+def said_too(mine: object, theirs: object) -> bool:
+    """Whether `theirs` says all that `mine` says; it may say more, such as the defaults."""
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        return all(name in theirs and said_too(mine[name], theirs[name]) for name in mine)
+    if isinstance(mine, list) and isinstance(theirs, list):
+        return len(mine) == len(theirs) and all(map(said_too, mine, theirs))
+    return mine == theirs
+
+
 async def test_the_configuration(tmp_path: Path):
     async with ours() as mine, real_alertmanager(tmp_path, mine.original) as real:
         assert (tmp_path / "alertmanager.yml").read_text() == mine.original
@@ -142,6 +172,9 @@ async def test_the_configuration(tmp_path: Path):
         code, out, _ = await run("amtool", "config", "show", f"--alertmanager.url={mine.url}")
         assert code == 0
         assert out.strip() == mine.original.strip()
+        code, theirs, _ = await run("amtool", "config", "show", f"--alertmanager.url={real}")
+        assert code == 0
+        assert said_too(yaml.safe_load(out), yaml.safe_load(theirs)), theirs
         tool = Amtool(mine.url, real)
         await tool.both("config", "routes", "show")
         names = {"alertname": ("lead", "feed-down"), "severity": ("info", "critical", "page"), "theme": ("size", "")}
