@@ -47,8 +47,8 @@ from monitor.self_series import NAMES
 from monitor.state import MarketState, PriceSource
 from monitor.store.base import LeaseLost, StoreError, StoreUnavailable
 from monitor.warming import cold_rules, cold_summary
-from monitor.web.api import snapshot
 from monitor.web.ack_links import ack_page
+from monitor.web.api import snapshot
 from monitor.web.application import application
 from monitor.web.server import WebServer
 from monitor.web.standby import Standing
