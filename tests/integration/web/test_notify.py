@@ -170,3 +170,9 @@ async def test_the_audit_log_has_who_did_what(telling, client):
         ("dead letters requeued", "desk", "done"),
     ]
     assert log[1]["details"] == {"count": 2}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/transitions", "/api/v1/deliveries", DEAD])
+@pytest.mark.parametrize("before", ["x", "-1", "1--1", f"{2**64}-0", f"1-{2**64}"])
+async def test_a_place_that_no_stream_has_is_refused(client, path, before):
+    assert (await client.get(path, params={"before": before})).status_code == 422

@@ -112,6 +112,13 @@ async def test_a_transient_failure_is_retried_until_it_works(store):
     [
         (DeliveryPolicy(base=0.001, cap=0.002, max_attempts=5), BUSY, "failed 5 times; busy", 5),
         (DeliveryPolicy(base=0.001, cap=0.002), REFUSED, "refused 3 times; 403", 3),
+        (DeliveryPolicy(), Delivery(Verdict.REJECTED, "400"), "rejected; 400", 1),
+        (
+            DeliveryPolicy(base=0.001, max_age=0.05),
+            Delivery(Verdict.TRANSIENT, "429", 99.0),
+            "failed for 0.0 hours; 429",
+            2,
+        ),
         (DeliveryPolicy(base=0.001, cap=0.002, max_age=0.0), BUSY, "failed for 0.0 hours; busy", 1),
     ],
 )
@@ -124,6 +131,21 @@ async def test_a_message_is_given_up_for_a_reason_and_kept_among_the_dead(store,
     assert (await outcome(store, told))["detail"] == reason
     assert (await outcome(store, told))["outcome"] == "dead"
     assert store.server.dead[0].fields["key"] == told.key.encode()
+
+
+async def test_the_back_off_is_no_shorter_than_what_the_service_asks_for(store):
+    sender = ScriptedSender([Delivery(Verdict.TRANSIENT, "429", 0.5)])
+    loop = asyncio.get_running_loop()
+    async with running(Notifier(store, {"desk": sender}, policy=QUICK)):
+        began = loop.time()
+        await store.dispatch(asked(notification("a")))
+        await until(lambda: bool(sender.attempts))
+        # That another message goes through does not cut it short.
+        await store.dispatch(asked(notification("b"), number=2))
+        await until(lambda: len(sender.delivered) == 1)
+        await until(lambda: len(sender.delivered) == 2)
+        assert loop.time() - began >= 0.5
+    assert sender.attempts == [notification(e).key for e in ("a", "b", "a")]
 
 
 async def test_refusals_count_only_when_they_come_running(store):
@@ -371,3 +393,33 @@ def test_back_off_doubles_up_to_its_cap_with_jitter():
         waits = [policy.wait(attempts, chance) for _ in range(50)]
         assert all(most / 2 <= wait <= most for wait in waits)
         assert len(set(waits)) > 1
+
+
+async def test_a_message_whose_end_is_still_being_noted_is_not_forgotten(store):
+    """Requeued now, it would be marked as done with by the note that is still to come."""
+    sender, told = ScriptedSender([Delivery(Verdict.REJECTED, "400")], gate=asyncio.Event()), notification()
+    await store.dispatch(asked(told))
+    async with running(Notifier(store, {"desk": sender}, policy=QUICK)) as notifier:
+        await until(lambda: sender.under_way == 1)
+        assert notifier.forget([told.key]) == set()
+        store.server.available = False
+        sender.gate.set()
+        await until(lambda: notifier.held == 0)
+        assert notifier.forget([told.key]) == set()
+        store.server.available = True
+        await until(lambda: bool(store.server.dead))
+        await until(lambda: notifier.forget([told.key]) == {told.key})
+        [letter] = await store.dead_letters(5)
+        await store.requeue([letter.id])
+        await until(lambda: sender.delivered == [told.key])
+
+
+async def test_what_is_requeued_is_passed_over_while_its_end_is_remembered(store):
+    """Why the notifier has to forget before the store requeues."""
+    sender, told = ScriptedSender([Delivery(Verdict.REJECTED, "400")]), notification()
+    await store.dispatch(asked(told))
+    async with running(Notifier(store, {"desk": sender}, policy=QUICK)):
+        await until(lambda: bool(store.server.dead))
+        await store.requeue([(await store.dead_letters(1))[0].id])
+        await until(lambda: not store.server.outbox)
+    assert sender.delivered == []
