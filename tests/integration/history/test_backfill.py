@@ -17,6 +17,8 @@ from monitor.settings import Settings
 from monitor.store.memory import MemoryStore
 from tests.servers.alpaca_bars import KEY, SECRET, alpaca_bars
 from tests.servers.http import Answer
+from tests.servers.massive import KEY as MASSIVE_KEY
+from tests.servers.massive import massive_aggregates
 
 CALENDAR = TradingCalendar()
 FIRST, LAST = dt.date(2026, 1, 20), dt.date(2026, 1, 23)
@@ -111,3 +113,45 @@ def test_the_last_session_has_closed():
     close = CALENDAR.close_ns(CALENDAR.ordinal_on_or_before(LAST))
     assert last_session(CALENDAR, close) == dt.date(2026, 1, 22)
     assert last_session(CALENDAR, close + 1) == LAST
+
+
+def minutes(close, day, count):
+    """Minutes from 14:30 UTC on, the open in winter; and one of the evening before, which is no session's."""
+    times = [f"{day}T{(870 + n) // 60:02d}:{(870 + n) % 60:02d}:00Z" for n in range(count)]
+    return [{"t": t, "o": close, "h": close, "l": close, "c": close + n / 100, "v": 10} for n, t in enumerate(times)]
+
+
+async def test_minutes_are_stored_beside_those_that_are_there():
+    wanted = {"IWM": [*minutes(250, "2026-01-22", 5), {**days(1, "2026-01-23")[0], "t": "2026-01-23T02:00:00Z"}]}
+    wanted["IWM"] += minutes(260, "2026-01-23", 3)
+    first, last = dt.date(2026, 1, 22), dt.date(2026, 1, 23)
+    async with alpaca_bars(wanted) as vendor:
+        kept, config = await store(), settings(vendor.base)
+        async with opened(config, entry_of(config, "iex")) as source:
+            result = await backfill(source, kept, CALENDAR, ["IWM"], first, last, "1m")
+            asked = len(vendor.asked)
+            again = await backfill(source, kept, CALENDAR, ["IWM"], first, last, "1m")
+    assert (result.bars, result.missing) == (8, [])  # the evening's is not among them
+    assert (again.bars, len(vendor.asked)) == (0, asked)
+    frames = [read_frame(chunk.data) for chunk in await kept.load_bars("1m", await kept.bar_chunks("1m"))]
+    assert [frame.height for frame in frames] == [5, 3]
+    assert frames[1]["close"].to_list() == pytest.approx([260, 260.01, 260.02])
+
+
+async def test_the_other_vendor_is_filled_in_the_same_way():
+    stamps = {d: int(dt.datetime.fromisoformat(f"{d}T05:00:00+00:00").timestamp() * 1000) for d in DAYS}
+    bars = {"IWM": [{"t": stamps[d], "o": 250, "h": 251, "l": 249, "c": 250.5, "v": 10, "n": 1} for d in DAYS]}
+    bars["SPY"] = [bar | {"c": 600, "h": 601} for bar in bars["IWM"][:3]]
+    async with massive_aggregates(bars) as vendor:
+        config = Settings.model_validate(
+            {
+                "feeds": {"m": {"type": "massive", "key": MASSIVE_KEY}},
+                "history": [{"type": "massive", "from": "2026-01-20", "url": vendor.base, "per_minute": 60_000}],
+            }
+        )
+        kept = await store()
+        async with opened(config, entry_of(config, "m")) as source:
+            result = await backfill(source, kept, CALENDAR, ["IWM", "SPY"], FIRST, LAST)
+    assert (result.bars, result.missing) == (7, [Gap("SPY", LAST, LAST, 1)])
+    frame = read_frame((await kept.load_bars("1d", ["2026-01-22"]))[0].data)
+    assert sorted(frame.select("symbol", "close").cast({"symbol": str}).rows()) == [("IWM", 250.5), ("SPY", 600.0)]
