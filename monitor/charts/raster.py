@@ -8,6 +8,8 @@ ends when its input does.
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import struct
 import sys
 from functools import cache
@@ -18,6 +20,7 @@ import resvg_py
 
 FAMILY: Final = "Open Sans"
 _WEIGHTS: Final = ("OpenSans-Regular.ttf", "OpenSans-SemiBold.ttf")
+_PR_SET_PDEATHSIG: Final = 1
 LENGTH: Final = struct.Struct(">I")
 DRAWN: Final = b"\1"
 REFUSED: Final = b"\0"
@@ -89,5 +92,12 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
 
+def die_with_parent() -> None:
+    """Have the system end this process with the daemon: one that hangs would not see that its input has ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 if __name__ == "__main__":
+    die_with_parent()
     serve(sys.stdin.buffer, sys.stdout.buffer)

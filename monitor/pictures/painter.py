@@ -106,6 +106,8 @@ class Painter:
             await self._worker.png(letters, _WARM)
         except (PictureError, OSError) as error:
             _LOG.error("pictures cannot be drawn, messages go without: see `rotation doctor`", reason=str(error))
+        else:
+            _LOG.info("pictures can be drawn")
 
     async def of(self, notification: Notification, theme: Theme) -> Picture | None:
         """The picture of a message's alert, of a group's first; None where there is none in time."""

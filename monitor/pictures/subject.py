@@ -43,7 +43,7 @@ _SINCE: Final = 120
 _FEW: Final = 2
 """Sessions of a window up to which the minutes tell more than the closes."""
 _CLOSES: Final = 20
-_TRAIL: Final = 6
+_TRAIL: Final = 5
 """Samples of a member's way over the rotation map."""
 _MOST_MEMBERS: Final = 40
 """Members of a universe that a map has room for."""

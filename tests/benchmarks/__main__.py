@@ -20,6 +20,7 @@ from tests.benchmarks import (
     history,
     latency,
     memory,
+    pictures,
     restart,
     throughput,
     windows,
@@ -37,6 +38,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Coroutine[Any, Any, Report]]]] = {
     "history": history.measure,
     "restart": restart.measure,
     "memory": memory.measure,
+    "pictures": pictures.measure,
 }
 
 

@@ -13,7 +13,8 @@ from connectors.batch import TRADES, Batch
 from monitor.alerting.alert import of_transition
 from monitor.notify.compose import message
 from monitor.notify.message import AlertNotice, Notification
-from monitor.pictures.subject import MINUTES_SHOWN
+from monitor.pictures.past import instance
+from monitor.pictures.subject import MINUTES_SHOWN, Subject, subject
 from monitor.pipeline import Pipeline
 from tests.integration.web.desk import CALENDAR, MINUTE, SECOND, Desk, ny
 
@@ -94,6 +95,12 @@ class Market(Desk):
             self.told += fresh
             if any(map(until, fresh)):
                 return
+
+    def about(self, alert: str, member: str = "") -> Subject:
+        """What the picture of an instance shows."""
+        found = instance(self.pipeline, alert, member)
+        assert found is not None
+        return subject(*found, CALENDAR.session_ns)
 
     def message(self, alert: str, member: str = "") -> Notification:
         """The newest news of an alert, to `desk`."""

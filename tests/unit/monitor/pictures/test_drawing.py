@@ -9,8 +9,7 @@ import pytest
 from monitor.charts.theme import DARK, LIGHT, Theme
 from monitor.notify.message import Kind
 from monitor.pictures.drawing import NothingKnown, drawing
-from monitor.pictures.past import instance, past
-from monitor.pictures.subject import subject
+from monitor.pictures.past import past
 from tests.integration.web.desk import CALENDAR, MINUTE
 
 TEXT = "{http://www.w3.org/2000/svg}text"
@@ -18,7 +17,7 @@ TEXT = "{http://www.w3.org/2000/svg}text"
 
 def drawn(market, alert, member="", theme=Theme.LIGHT, **changes):
     told = next(n for n in reversed(market.told) if (n.alert, n.member) == (alert, member))
-    about = subject(*instance(market.pipeline, alert, member), CALENDAR.session_ns)
+    about = market.about(alert, member)
     seen = past(market.pipeline, about, told.at, told.value)
     return drawing(replace(told, **changes), about, seen, CALENDAR, theme)
 
@@ -95,7 +94,7 @@ async def test_words_are_no_longer_than_services_take(market):
 
 async def test_with_nothing_to_show_there_is_no_picture(market):
     told = market.told[-1]
-    about = subject(*instance(market.pipeline, "lead", ""), CALENDAR.session_ns)
+    about = market.about("lead", "")
     seen = past(market.pipeline, about, told.at, told.value)
     with pytest.raises(NothingKnown, match="too little of the past of lead is stored"):
         drawing(told, about, replace(seen, values=np.full_like(seen.values, np.nan)), CALENDAR, Theme.LIGHT)

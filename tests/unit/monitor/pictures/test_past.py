@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from monitor.pictures.past import instance, past
-from monitor.pictures.subject import subject
 from monitor.pipeline import Pipeline
 from tests.integration.web.desk import CALENDAR, MINUTE, ny
 from tests.unit.monitor.pictures.market import NAMES, OPEN, RULES, Market
@@ -12,7 +11,7 @@ from tests.unit.monitor.pictures.market import NAMES, OPEN, RULES, Market
 
 def seen(market, alert, member="", at=None):
     told = next(n for n in reversed(market.told) if (n.alert, n.member) == (alert, member))
-    about = subject(*instance(market.pipeline, alert, member), CALENDAR.session_ns)
+    about = market.about(alert, member)
     return told, about, past(market.pipeline, about, told.at if at is None else at, told.value)
 
 
@@ -87,7 +86,7 @@ async def test_a_universe_has_its_map_against_what_its_rule_compares_with(market
 )
 async def test_what_a_map_is_drawn_against(tmp_path, when, against, window):
     market = Market(tmp_path, RULES.replace("ret(IWM, 30m) > 60bp", when))
-    about = subject(*instance(market.pipeline, "fast", ""), CALENDAR.session_ns)
+    about = market.about("fast", "")
     market.compute.close()
     assert (about.rotation.against, about.rotation.window) == (against, window)
 
@@ -95,7 +94,7 @@ async def test_what_a_map_is_drawn_against(tmp_path, when, against, window):
 async def test_before_the_open_there_are_closes_and_the_price_of_the_moment(tmp_path):
     market = Market(tmp_path, RULES.replace("ret(IWM, 30m) > 60bp", "ret(IWM, 1d) > 1%").replace("for: 10m", ""))
     at = ny("2026-01-23 08:00")
-    about = subject(*instance(market.pipeline, "fast", ""), CALENDAR.session_ns)
+    about = market.about("fast", "")
     assert not len(past(market.pipeline, about, at, 0.5).times)  # nothing was ever seen
     await market.store.acquire("me")
     await market.trades(at, IWM=float(market.closes[-1, 0]) * 1.02)
@@ -109,4 +108,6 @@ async def test_before_the_open_there_are_closes_and_the_price_of_the_moment(tmp_
 
 async def test_a_rule_that_is_gone_has_no_picture(market):
     assert instance(market.pipeline, "gone", "") is None
-    assert instance(market.pipeline, "fall", "XLK")[1].symbol == "XLK"
+    found = instance(market.pipeline, "fall", "XLK")
+    assert found is not None
+    assert found[1].symbol == "XLK"
