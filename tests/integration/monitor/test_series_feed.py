@@ -140,15 +140,13 @@ async def test_a_table_that_is_wrong_is_named_and_read_again_when_it_is_right(tm
 
 
 async def test_an_address_is_read_again_and_its_key_is_in_no_message():
-    tables = [b"DATE,DGS10\n2026-01-20,4.1\n", b"DATE,DGS10\n2026-01-20,4.1\n2026-01-21,.\n2026-01-22,4.3\n"]
-    asked, answers = [], iter([*tables, Answer(HTTPStatus.NOT_FOUND, b"gone")])
-    last = [None]
+    first, second = b"DATE,DGS10\n2026-01-20,4.1\n", b"DATE,DGS10\n2026-01-20,4.1\n2026-01-21,.\n2026-01-22,4.3\n"
+    tables, gone = [Answer(HTTPStatus.OK, first), Answer(HTTPStatus.OK, second)], Answer(HTTPStatus.NOT_FOUND, b"gone")
+    asked = []
 
     def answer(target, _headers):
         asked.append(target)
-        following = next(answers, last[0])
-        last[0] = following
-        return Answer(HTTPStatus.OK, following) if isinstance(following, bytes) else following
+        return tables.pop(0) if tables else gone
 
     async with http_server(answer) as base:
         columns = {"ts": "DATE", "value": "DGS10"}
