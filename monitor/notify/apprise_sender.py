@@ -244,13 +244,14 @@ class _Address:
         try:
             apprise = Apprise(asset=_asset())
             apprise.add(self._service)
-            result = apprise.notify(
-                body=clipped(picture.words, _CAPTION),
-                notify_type=_type(notification),
-                body_format=NotifyFormat.TEXT,
-                attach=_attachment(picture),
-                log_level=logging.DEBUG,
-            )
+            with bounded(_LONGEST):
+                result = apprise.notify(
+                    body=clipped(picture.words, _CAPTION),
+                    notify_type=_type(notification),
+                    body_format=NotifyFormat.TEXT,
+                    attach=_attachment(picture),
+                    log_level=logging.DEBUG,
+                )
             said = [entry.message for entry in result.logs() if _telling(entry.level, entry.message)]
         except Exception as error:  # noqa: BLE001 - plugins are third-party code that may raise anything
             return Delivery(Verdict.TRANSIENT, self._detail([f"{type(error).__name__}: {error}"]))
