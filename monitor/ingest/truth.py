@@ -27,6 +27,7 @@ from monitor.ingest.recent_prints import RecentPrints
 from monitor.ingest.rejects import Cause, Rejects
 from monitor.ingest.skew import Skews
 from monitor.ingest.splits import SplitWatch, Suspicion
+from monitor.ingest.timely import Timely
 from monitor.ingest.trades import TradeColumns, TradeFilter, TradeVerdict
 from monitor.ingest.values import Floats, Mask, Verdict, incomplete, number, screen
 
@@ -56,24 +57,6 @@ class TruthSettings:
     feeds: tuple[str, ...] = ()
     closes: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     recorded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Timely:
-    """A kind's rows that are neither too late nor too early; `keys` is the newest event time of the feed up to each.
-
-    `codes`: the instrument of each; `places`: where it stood among all of them.
-    """
-
-    frame: pl.DataFrame
-    times: npt.NDArray[np.int64]
-    keys: npt.NDArray[np.int64]
-    codes: Codes
-    places: npt.NDArray[np.int64]
-
-    def take(self, rows: Mask) -> _Timely:
-        """Some of the rows."""
-        return _Timely(self.frame.filter(rows), self.times[rows], self.keys[rows], self.codes[rows], self.places[rows])
 
 
 class TruthFilter:
@@ -210,7 +193,7 @@ class TruthFilter:
         if feed is not None and clean.event_time:
             self._watermarks[feed] = max(self._watermarks.get(feed, clean.event_time), clean.event_time)
 
-    def _good_trades(self, feed: str, trades: _Timely | None, volumes: _Timely | None, *, quoted: bool) -> pl.DataFrame:
+    def _good_trades(self, feed: str, trades: Timely | None, volumes: Timely | None, *, quoted: bool) -> pl.DataFrame:
         """The good trades, those of earlier batches that are confirmed, and `volumes`, each in its place."""
         settled, places, nowhere = NO_TRADES, np.empty(0), np.empty(0, dtype=np.int64)
         if trades and (trades := self._within_bands(feed, trades)):
@@ -226,7 +209,7 @@ class TruthFilter:
             self._vouched = []
         return settled
 
-    def _volumes(self, feed: str, timely: dict[str, _Timely]) -> _Timely | None:
+    def _volumes(self, feed: str, timely: dict[str, Timely]) -> Timely | None:
         """Take out the trades that set no price: those that are true, of the feed that is used, once each."""
         trades = timely.get("trades")
         if trades is None or not trades.frame["price"].null_count():
@@ -271,7 +254,7 @@ class TruthFilter:
         early = event_times(kind, frame) > bound
         return self._drop(feed, kind, frame, early * np.uint8(number(Cause.FUTURE)))
 
-    def _within_bands(self, feed: str, trades: _Timely) -> _Timely | None:
+    def _within_bands(self, feed: str, trades: Timely) -> Timely | None:
         """The trades at prices that the limit bands allow."""
         if not self._bands.known:
             return trades
@@ -281,7 +264,7 @@ class TruthFilter:
         self._drop(feed, "trades", trades.frame, outside * np.uint8(number(Cause.OUTSIDE_BAND)))
         return None if outside.all() else trades.take(~outside)
 
-    def _unshadowed(self, feed: str, kind: str, rows: _Timely) -> _Timely | None:
+    def _unshadowed(self, feed: str, kind: str, rows: Timely) -> Timely | None:
         """The rows of instruments of which no better feed is fresh."""
         if self.ranks[kind].alone(feed):
             return rows
@@ -330,7 +313,7 @@ class TruthFilter:
         kept = self._drop(feed, kind, frame[:-1] if waits else frame, verdict[:-1] if waits else verdict)
         return kept, times[~refused]
 
-    def _timely(self, feed: str, kind: str, frame: pl.DataFrame, now: int | None, floor: int | None) -> _Timely | None:
+    def _timely(self, feed: str, kind: str, frame: pl.DataFrame, now: int | None, floor: int | None) -> Timely | None:
         """The rows near enough to the present, moving the watermark; `floor` is where it stood before the batch."""
         settings = self._settings
         frame = self._within_calendar(feed, kind, frame)
@@ -356,7 +339,7 @@ class TruthFilter:
         self._watermarks[feed] = max(self._watermarks.get(feed, newest), newest)
         if not len(times):
             return None
-        return _Timely(frame, times, keys, self._instruments.codes(frame["symbol"]), np.arange(len(times)))
+        return Timely(frame, times, keys, self._instruments.codes(frame["symbol"]), np.arange(len(times)))
 
     def _within_calendar(self, feed: str, kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of times that the calendar knows."""
@@ -397,16 +380,16 @@ class TruthFilter:
         before = np.append(places, places[-1] + 1 if len(places) else 0)[[r.before for r in released]] - 0.5
         return rows[order], np.concatenate([stood, before])[order]
 
-    def _quote_columns(self, rows: _Timely) -> QuoteColumns:
+    def _quote_columns(self, rows: Timely) -> QuoteColumns:
         return QuoteColumns.of(rows.frame, rows.codes, rows.times, rows.keys)
 
-    def _trade_columns(self, rows: _Timely) -> TradeColumns:
+    def _trade_columns(self, rows: Timely) -> TradeColumns:
         return TradeColumns.of(rows.frame, rows.codes, rows.times, rows.keys)
 
-    def _as_arrived(self, kind: str, frame: pl.DataFrame) -> _Timely:
+    def _as_arrived(self, kind: str, frame: pl.DataFrame) -> Timely:
         times = event_times(kind, frame)
         codes = self._instruments.codes(frame["symbol"])
-        return _Timely(frame, times, np.maximum.accumulate(times), codes, np.arange(len(times)))
+        return Timely(frame, times, np.maximum.accumulate(times), codes, np.arange(len(times)))
 
 
 def _clean_batch(frames: dict[str, pl.DataFrame]) -> CleanBatch:
