@@ -18,6 +18,9 @@ _NOTHING: Final = frozenset("MQ9")
 _AVERAGE: Final = "B"
 """An average price on the tapes A and B; on C a bunched trade, at a price."""
 
+SPECIAL: Final = _VOLUME | _NOTHING | {_AVERAGE}
+"""Without one of these a print is a price: the test that nearly every print ends at."""
+
 VOLUME_CODES: Final = frozenset({2, 5, 7, 10, 13, 20, 21, 22, 29, 33, 37, 52, 53})
 """The same by the numbers of Massive: https://massive.com/glossary/conditions-indicators."""
 NOTHING_CODES: Final = frozenset({15, 16, 38})

@@ -36,7 +36,7 @@ from connectors.batch import (
     empty,
 )
 from connectors.rows import ends, possible_rows
-from connectors.sale_conditions import is_nothing, is_volume
+from connectors.sale_conditions import SPECIAL, is_nothing, is_volume
 from connectors.ticks import TradeRows
 from connectors.timestamps import SECOND, Nanoseconds
 
@@ -63,7 +63,7 @@ def to_batch(
     """
     quotes, trades = _Quotes(), TradeRows()
     others: list[Any] = []
-    repeated = 0
+    repeated, ordinary = 0, SPECIAL.isdisjoint
     q_symbol, q_time = quotes.symbols.append, quotes.times.append
     bid, ask, bid_size, ask_size = (column.append for column in quotes.numbers.values())
     t_symbol, t_time, t_id = trades.symbols.append, trades.times.append, trades.ids.append
@@ -80,7 +80,7 @@ def to_batch(
                 ask_size(message.ask_size)
             elif kind is Trade:
                 conditions = message.c
-                if conditions and conditions != _REGULAR:
+                if conditions and conditions != _REGULAR and not ordinary(conditions):
                     if is_nothing(conditions):
                         repeated += 1
                         continue
