@@ -55,9 +55,15 @@ def pack(topic: str, payload: bytes) -> bytes:
 
 def unpack(frame: bytes) -> tuple[str, bytes]:
     """Topic and payload of a frame; raises ValueError where it is none."""
+    topic, payload = split(frame)
+    return topic.decode(), payload
+
+
+def split(frame: bytes) -> tuple[bytes, bytes]:
+    """The same with the topic as it came; raises ValueError where it is no frame."""
     if len(frame) < _LENGTH.size:
         raise ValueError("a frame begins with two bytes of length")
-    end = _LENGTH.size + _LENGTH.unpack_from(frame)[0]
+    end = _LENGTH.size + (frame[0] << 8 | frame[1])
     if len(frame) < end:
         raise ValueError("the topic is longer than the frame")
-    return frame[_LENGTH.size : end].decode(), frame[end:]
+    return frame[_LENGTH.size : end], frame[end:]

@@ -14,7 +14,7 @@ import polars as pl
 from connectors.batch import BARS, TIME, Batch, Notice, NoticeKind
 from connectors.feed import Address, Frame, Remedy
 from connectors.mqtt import payload
-from connectors.mqtt.envelope import CONFLATED, CONNECTION, SUBSCRIPTION, Answer, Granted, Wanted, unpack
+from connectors.mqtt.envelope import CONFLATED, CONNECTION, SUBSCRIPTION, Answer, Granted, Wanted, split
 from connectors.mqtt.layout import ForeignLayout, Kind, Route, Router, Unit, symbol_of
 from connectors.rows import possible_rows
 from connectors.timestamps import UNREADABLE, Nanoseconds
@@ -92,17 +92,17 @@ class MqttFeed:
         unused: Counter[str] = Counter()
         notices: list[Notice] = []
         columns: dict[Kind, _Columns] = {kind: _Columns(kind) for kind in _REQUIRED}
-        route = self.router.route
+        routed = self.router.routed
         for frame in frames:
             try:
-                topic, content = unpack(frame if isinstance(frame, bytes) else frame.encode())
+                topic, content = split(frame if isinstance(frame, bytes) else frame.encode())
+                found = routed(topic)
             except (ValueError, UnicodeError):
                 rejected["malformed"] += 1
                 continue
-            found = route(topic)
             kind = found.kind
             if kind is None:
-                self._control(topic, content, notices, rejected, unused)
+                self._control(topic.decode(), content, notices, rejected, unused)
             elif kind == "status":
                 notices += _status(found.source, content, rejected)
             elif found.layout is None:
@@ -116,7 +116,7 @@ class MqttFeed:
                     unused["empty message"] += 1
                 columns[kind].take_foreign(foreign, found, rejected)
         made: dict[str, Any] = {
-            kind: filled.frame(received_at, rejected) for kind, filled in columns.items() if filled.symbols
+            kind: filled.frame(received_at, rejected) for kind, filled in columns.items() if filled.settled()
         }
         return Batch(
             feed=self.name,
@@ -164,6 +164,8 @@ class _Columns:
         self._units: list[tuple[int, Unit, float]] = []
         """Up to which row which unit holds, and how many seconds a bar without an end lasts."""
         self._numbers: dict[str, list[float]] = {n: [] for n in (*_REQUIRED[kind], *_UNKNOWN_ALLOWED[kind])}
+        self._of_topic: list[tuple[int, str]] = []
+        """Up to which of `_rows` which instrument is that of the topic."""
         self._rows: list[Any] = []
         """Of our own layout, whose values are still to be put in the columns: at once, which is quicker."""
         self._ids: list[int | None] = []
@@ -171,8 +173,8 @@ class _Columns:
 
     def take(self, rows: Sequence[Any], symbol: str) -> None:
         """Rows of our own layout."""
-        self.symbols += [row.symbol or symbol for row in rows]
         self._rows += rows
+        self._of_topic.append((len(self._rows), symbol))
         if len(self._rows) >= _AT_ONCE:
             self._settle()
 
@@ -205,9 +207,13 @@ class _Columns:
                     texts.append(value if isinstance(value, str) else "")
         self._units.append((len(self._times), layout.unit, layout.bar))
 
-    def frame(self, received_at: int, rejected: Counter[str]) -> pl.DataFrame:
-        """The frame of this kind; impossible rows are counted in `rejected` instead."""
+    def settled(self) -> bool:
+        """Whether there are rows, all of them in the columns."""
         self._settle()
+        return bool(self.symbols)
+
+    def frame(self, received_at: int, rejected: Counter[str]) -> pl.DataFrame:
+        """The frame of this kind, once settled; impossible rows are counted in `rejected` instead."""
         times = self._stamps(self._times, received_at)
         numbers = {name: self._numbers[name] for name in _REQUIRED[self._kind]}
         others = [_unknown_allowed(name, self._numbers[name]) for name in _UNKNOWN_ALLOWED[self._kind]]
@@ -222,11 +228,23 @@ class _Columns:
             return possible_rows(times, self.symbols, numbers, rejected, others).select(BARS.names())
         return possible_rows(times, self.symbols, numbers, rejected, others)
 
+    def _names(self, rows: Sequence[Any]) -> list[str]:
+        """The instrument of each row, where it does not say, that of its topic."""
+        topics, self._of_topic = self._of_topic, []
+        names = [row.symbol for row in rows]
+        if not all(names):
+            start = 0
+            for end, symbol in topics:
+                names[start:end] = [name or symbol for name in names[start:end]]
+                start = end
+        return names
+
     def _settle(self) -> None:
         """Put the values of the rows of our own layout into the columns."""
         rows, self._rows = self._rows, []
         if not rows:
             return
+        self.symbols += self._names(rows)
         self._times += [row.ts for row in rows]
         for name, column in self._numbers.items():
             column.extend(map(attrgetter(name), rows))
@@ -263,9 +281,10 @@ class _Columns:
 
 def _unknown_allowed(name: str, values: list[float]) -> pl.Series:
     """A column in which NaN means unknown; what is no size is that too."""
-    array = np.array(values, dtype=np.float64)
-    array[~((array >= 0) & (array < np.inf))] = np.nan
-    return pl.Series(name, array)
+    column = pl.Series(name, values, dtype=pl.Float64)
+    array = column.to_numpy()
+    sized = (array >= 0) & (array < np.inf)
+    return column if sized.all() else pl.Series(name, np.where(sized, array, np.nan))
 
 
 def _granted(answers: list[Granted]) -> list[Notice]:

@@ -108,6 +108,7 @@ class Router:
     def __init__(self, layouts: Sequence[ForeignLayout] = ()) -> None:
         self._layouts = [(pattern(layout.topic), layout) for layout in layouts]
         self._routes: dict[str, Route] = {}
+        self._routed: dict[bytes, Route] = {}
 
     def route(self, topic: str) -> Route:
         """What `topic` says."""
@@ -116,6 +117,16 @@ class Router:
             if len(self._routes) >= self._MOST:
                 self._routes.clear()
             route = self._routes[topic] = self._find(topic)
+        return route
+
+    def routed(self, topic: bytes) -> Route:
+        """The same of a topic as it came; raises UnicodeError where it is no text."""
+        route = self._routed.get(topic)
+        if route is None:
+            route = self.route(topic.decode())
+            if len(self._routed) >= self._MOST:
+                self._routed.clear()
+            self._routed[topic] = route
         return route
 
     def newest_only(self, topic: str) -> bool:
