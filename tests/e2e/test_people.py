@@ -80,12 +80,14 @@ class Monitor:
     def __init__(self, folder: Path, desks: Desks) -> None:
         self.folder = folder
         hook = f"webhook://127.0.0.1:{desks.server.server_port}"
+        receivers: dict[str, dict[str, Any]] = {name: {"urls": [f"{hook}/{name}"]} for name in RECEIVERS}
+        receivers["digest"]["digest"] = "1s"
         config = {
             "store": {"data_dir": "data"},
             "calendar": "always",
             "rules": ["rules.yaml"],
             "feeds": {"folder": {"type": "file", "folder": "prints"}},
-            "receivers": {name: {"urls": [f"{hook}/{name}"]} for name in RECEIVERS},
+            "receivers": receivers,
             "route": {
                 "receiver": "desk",
                 "group_by": ["theme"],
@@ -97,7 +99,6 @@ class Monitor:
             "web": {"listen": "127.0.0.1:0", "external_url": "http://localhost:8600"},
             "log": {"format": "json"},
         }
-        config["receivers"]["digest"]["digest"] = "1s"
         (folder / "prints").mkdir()
         (folder / "rotation.yaml").write_text(yaml.safe_dump(config))
         (folder / "rules.yaml").write_text(RULES)

@@ -63,11 +63,11 @@ async def test_get_changes_nothing_and_post_acknowledges_once(desk, machine, mon
         episode = open_episode(desk)
         link = path(links, episode)
         for method in ("GET", "HEAD", "GET"):
-            shown = await client.request(method, link)
-            assert shown.status_code == 200
-            assert shown.headers["content-type"].startswith("text/html")
-        assert "Small caps lead by" in shown.text
-        assert '<form method="post">' in shown.text
+            answer = await client.request(method, link)
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith("text/html")
+        assert "Small caps lead by" in (await client.get(link)).text
+        assert '<form method="post">' in (await client.get(link)).text
         assert desk.dispatcher.acks == {}
         authorized = {"Authorization": "Bearer a-token-of-some-length"}
         async with client.stream("GET", "/api/v1/events", headers=authorized) as response:
