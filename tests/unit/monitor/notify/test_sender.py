@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import io
 
 import pytest
 
 from monitor.notify.console import ConsoleSender
 from monitor.notify.receivers import open_receiver, validate
-from monitor.notify.sender import Delivery, FanOut, Verdict
+from monitor.notify.sender import LONGEST_WAIT, Considerate, Delivery, FanOut, Verdict
 from tests.unit.monitor.notify.samples import ScriptedSender, notification
 
 BUSY = Delivery(Verdict.TRANSIENT, "b: busy")
 REFUSED = Delivery(Verdict.FATAL, "b: 403")
+REJECTED = Delivery(Verdict.REJECTED, "b: 400")
 
 
 async def test_a_retry_goes_only_to_targets_that_do_not_have_the_message():
@@ -27,11 +29,50 @@ async def test_a_retry_goes_only_to_targets_that_do_not_have_the_message():
         ([REFUSED, REFUSED], Verdict.FATAL),
         ([REFUSED, BUSY], Verdict.TRANSIENT),
         ([REFUSED, Delivery(Verdict.DELIVERED)], Verdict.FATAL),
+        ([REJECTED, REFUSED], Verdict.FATAL),
+        ([REJECTED, BUSY], Verdict.TRANSIENT),
+        ([REJECTED, REJECTED], Verdict.REJECTED),
     ],
 )
 async def test_several_targets_fail_for_good_only_if_each_failure_is(answers, verdict):
     outcome = await FanOut([ScriptedSender([answer]) for answer in answers]).send(notification())
     assert outcome.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("waits", "wanted"),
+    [([30.0, 60.0], 30.0), ([30.0, None], None), ([30.0, "refused"], 30.0), ([30.0, "taken"], 30.0)],
+)
+async def test_several_targets_are_asked_again_when_the_first_of_them_may_be(waits, wanted):
+    fixed = {"refused": REFUSED, "taken": Delivery(Verdict.DELIVERED)}
+    answers = [fixed[w] if isinstance(w, str) else Delivery(Verdict.TRANSIENT, "429", w) for w in waits]
+    outcome = await FanOut([ScriptedSender([answer]) for answer in answers]).send(notification())
+    assert outcome.retry_after == wanted
+
+
+async def test_one_that_asked_to_be_left_alone_hears_of_no_message_and_the_other_of_all():
+    slow, other = ScriptedSender([Delivery(Verdict.TRANSIENT, "429", 60.0)]), ScriptedSender()
+    both = FanOut([Considerate(slow), Considerate(other)])
+    for episode in ("a", "b", "c"):
+        outcome = await both.send(notification(episode))
+        assert outcome.verdict is Verdict.TRANSIENT
+        assert outcome.retry_after == pytest.approx(60, abs=1)
+    assert (len(slow.attempts), len(other.attempts)) == (1, 3)
+
+
+async def test_nobody_is_left_alone_for_longer_than_the_bound():
+    greedy = Considerate(ScriptedSender([Delivery(Verdict.TRANSIENT, "429", 1e12)]))
+    assert (await greedy.send(notification())).retry_after == LONGEST_WAIT
+
+
+async def test_it_is_asked_again_when_the_time_is_over():
+    sender = ScriptedSender([Delivery(Verdict.TRANSIENT, "429", 0.05)])
+    considerate = Considerate(sender)
+    await considerate.send(notification())
+    async with asyncio.timeout(5):
+        while not (await considerate.send(notification())).delivered:  # noqa: ASYNC110 - it waits for the time
+            await asyncio.sleep(0.01)
+    assert len(sender.attempts) == 2
 
 
 async def test_the_console_prints_a_readable_block():
