@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from typing import Any
 
 import pytest
 
@@ -23,13 +24,13 @@ def days(close, *dates):
 def vendor(bars):
     """The vendor in a thread of its own: a command has its own loop."""
     told, stop = threading.Event(), None
-    found = {}
+    found: dict[str, Any] = {}
 
     async def serve():
         nonlocal stop
         stop = asyncio.Event()
         async with alpaca_bars(bars) as server:
-            found["server"], found["loop"] = server, asyncio.get_running_loop()
+            found.update(server=server, loop=asyncio.get_running_loop())
             told.set()
             await stop.wait()
 
