@@ -47,6 +47,7 @@ class Model:
     first: dict[str, int] = field(default_factory=dict)
     fired: dict[str, int] = field(default_factory=dict)
     times: dict[str, list[int]] = field(default_factory=dict)
+    flaps_since: dict[str, int] = field(default_factory=dict)
     mailed: dict[str, int] = field(default_factory=dict)
     calm: list[int] = field(default_factory=list)
     digest: int | None = None
@@ -119,6 +120,8 @@ class Model:
             assert self.now >= known.due, "a repeat before its time"
         elif who == "calm" and not known.kind and notice.severity == "warning" and "flapped" not in notice.summary:
             assert self.fired[notice.episode] <= FLAPS, "it flaps, and is told by itself"
+        elif "flapped" in notice.summary:
+            assert self.now >= self.flaps_since.pop(notice.alert) + HOUR, "a digest of flapping before its time"
         since = known.due if again and self.now - known.due < MINUTE else self.now
         repeats = known.repeats + 1 if again else 0
         interval = schedule[min(repeats, len(schedule) - 1)] if schedule else 0
@@ -157,6 +160,8 @@ class Model:
         times = [t for t in self.times.get(alert.name, ()) if self.now - HOUR < t <= self.now]
         self.times[alert.name] = [*times, self.now]
         self.fired[alert.episode] = len(times) + 1
+        if len(times) >= FLAPS:
+            self.flaps_since.setdefault(alert.name, self.now)
 
     def gets_worse(self, name: str) -> None:
         self.open[name] = replace(self.open[name], labels={**self.open[name].labels, "severity": "critical"})
