@@ -37,10 +37,16 @@ class Script:
     sha: str
 
     @staticmethod
-    def load(name: str) -> Script:
-        """The script ``lua/{name}.lua``."""
-        text = (files("monitor.store") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+    def load(*names: str) -> Script:
+        """The script ``lua/{name}.lua``, or several that are one."""
+        lua = files("monitor.store") / "lua"
+        text = "\n".join((lua / f"{name}.lua").read_text(encoding="utf-8") for name in names)
         return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+    @staticmethod
+    def fenced(name: str) -> Script:
+        """The script of a write that whoever has lost the lease is refused: it begins with ``lua/fenced.lua``."""
+        return Script.load("fenced", name)
 
 
 @dataclass(frozen=True, slots=True)

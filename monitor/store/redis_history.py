@@ -15,7 +15,7 @@ AUDIT_KEPT: Final = 20_000
 MOST_TRIMMED: Final = 1_000
 """Entries of one kind that are forgotten in one step; Lua's stack takes 8,000."""
 
-_TRIM: Final = Script.load("trim_history")
+_TRIM: Final = Script.fenced("trim_history")
 
 
 class RedisHistory(RedisLease):

@@ -20,7 +20,7 @@ _SALT_BYTES: Final = 32
 _ACQUIRE: Final = Script.load("acquire")
 _HOLD_LINE: Final = Script.load("hold_line")
 _OUTBOX_GROUP: Final = Script.load("outbox_group")
-_RENEW: Final = Script.load("renew")
+_RENEW: Final = Script.fenced("renew")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from monitor.store.redis_lease import RedisLease
 from monitor.store.replies import flat, pairs
 from monitor.store.resp import Argument
 
-_REQUEUE: Final = Script.load("requeue")
-_SETTLE: Final = Script.load("settle")
+_REQUEUE: Final = Script.fenced("requeue")
+_SETTLE: Final = Script.fenced("settle")
 
 
 class RedisOutbox(RedisLease):

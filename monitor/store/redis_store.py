@@ -21,10 +21,10 @@ PAGE_BYTES: Final = 4_000_000
 LARGEST_CHECKPOINT: Final = 500_000_000
 """Bytes that loading a checkpoint allows time for."""
 
-_CHECKPOINT: Final = Script.load("checkpoint")
-_COMMIT: Final = Script.load("commit")
-_DISPATCH: Final = Script.load("dispatch")
-_RECORDS: Final = Script.load("records")
+_CHECKPOINT: Final = Script.fenced("checkpoint")
+_COMMIT: Final = Script.fenced("commit")
+_DISPATCH: Final = Script.fenced("dispatch")
+_RECORDS: Final = Script.fenced("records")
 
 
 class RedisStore(RedisHistory, RedisOutbox):

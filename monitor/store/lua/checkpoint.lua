@@ -1,49 +1,26 @@
--- A checkpoint and the bars that belong to it, in one step. As in commit.lua, whatever can fail is found before the first write.
+-- A checkpoint and the bars that belong to it, in one step.
 --
 -- KEYS: leader, checkpoint, then for each bar chunk to write its resolution's name set and its key, then the same for each to remove.
 -- ARGV: lease, the journal id covered, number of frames' strings, those (field, data ...), number of chunks to write, of each its
 --   name and data, then the name of each chunk to remove.
 -- Returns 'OK', or 'ALREADY' where the stored checkpoint is a later one: this call was late, after a time-out.
 
-local LEADER, CHECKPOINT = KEYS[1], KEYS[2]
+local CHECKPOINT = KEYS[2]
 local LEASE, COVERS = ARGV[1], ARGV[2]
 local frames = tonumber(ARGV[3])
 local written = tonumber(ARGV[4 + frames])
 
-local function mistyped(key, kind)
-  local found = redis.call('TYPE', key).ok
-  if found ~= 'none' and found ~= kind then
-    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ' and must be a ' .. kind)
-  end
-end
-
-local function decimal_below(a, b)
-  if #a ~= #b then
-    return #a < #b
-  end
-  return a < b
-end
-
-local fault = mistyped(LEADER, 'string') or mistyped(CHECKPOINT, 'hash')
+local fault
 for key = 3, #KEYS, 2 do
   fault = fault or mistyped(KEYS[key], 'zset')
 end
+fault = fault or refused({ 'hash' })
 if fault then
   return fault
 end
-
-local held = redis.call('GET', LEADER)
-if held ~= LEASE then
-  return redis.error_reply('LEASELOST the lease is ' .. (held or 'gone') .. ', not ' .. LEASE)
-end
-
 local stored = redis.call('HGET', CHECKPOINT, 'covers')
-if stored then
-  local stored_ms, stored_number = string.match(stored, '^(%d+)-(%d+)$')
-  local ms, number = string.match(COVERS, '^(%d+)-(%d+)$')
-  if decimal_below(ms, stored_ms) or (ms == stored_ms and decimal_below(number, stored_number)) then
-    return 'ALREADY'
-  end
+if stored and below(COVERS, stored) then
+  return 'ALREADY'
 end
 
 -- DEL needs no memory, so a checkpoint is written even by a server at its limit: only then can the journal be trimmed.

@@ -1,7 +1,7 @@
 -- Prolongs the lease, or ends its term at once so that another may take it. KEYS: leader, leader:alive. ARGV: lease, ms (0 ends it).
-local held = redis.call('GET', KEYS[1])
-if held ~= ARGV[1] then
-  return redis.error_reply('LEASELOST the lease is ' .. (held or 'gone') .. ', not ' .. ARGV[1])
+local fault = refused({ 'string' })
+if fault then
+  return fault
 end
 if tonumber(ARGV[2]) > 0 then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
