@@ -81,9 +81,9 @@ class Folder:
 
     @staticmethod
     def _version(path: Path) -> Version | None:
-        """None where there is no such file any more, or it is none."""
+        """None where there is no such file any more, or it is none, as a link that leads to itself."""
         try:
             status = path.stat()
-        except FileNotFoundError:
+        except OSError:
             return None
         return Version(status.st_size, status.st_mtime_ns) if path.is_file() else None

@@ -69,6 +69,9 @@ class Watched:
 
     async def _take(self, found: Found) -> None:
         name = found.path.name
+        if _shown(name) != name:  # it could neither be remembered nor told
+            self._refuse(found, f"{_shown(str(found.path))}: its name is no UTF-8: rename it")
+            return
         try:
             data = await asyncio.to_thread(read, found.path)
             tape = _gathered(batches([data], self._calendar))
@@ -97,7 +100,7 @@ class Watched:
             _LOG.info("file taken", feed=self.name, file=name)
 
     def _refuse(self, found: Found, reason: str) -> None:
-        self._refused[found.path.name] = reason
+        self._refused[_shown(found.path.name)] = reason
         self._folder.refused(found)
         _LOG.warning("a file is left where it is", feed=self.name, reason=reason)
 
@@ -135,6 +138,11 @@ class Watched:
             "last_error": self._trouble or last,
         }
         return FeedState(figures, self._trouble, stopped=False, details=details)
+
+
+def _shown(name: str) -> str:
+    """A file's name as text: bytes of it that are no UTF-8 are written as such."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _gathered(tape: Iterator[tuple[int, Batch]]) -> Iterator[Batch]:

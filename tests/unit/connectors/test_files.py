@@ -72,3 +72,11 @@ def test_one_that_was_refused_comes_again_when_it_has_changed(folder, clock, tmp
     folder.look()
     clock.now = 11.0
     assert names(folder) == ["a.csv"]
+
+
+def test_a_link_that_leads_to_itself_hides_no_other_file(folder, clock, tmp_path):
+    (tmp_path / "a.csv").symlink_to(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text("ts")
+    folder.look()
+    clock.now = 2.0
+    assert names(folder) == ["b.csv"]
