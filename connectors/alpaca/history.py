@@ -77,6 +77,7 @@ class AlpacaBars:
                 "start": _text(start),
                 "end": _text(end - 1),  # the vendor's end is inclusive
             }
+            tokens: set[str] = set()
             while True:
                 page = self._page(await self._rest.get("/v2/stocks/bars", parameters))
                 frame = self._frame(page, LENGTHS[resolution])
@@ -84,8 +85,9 @@ class AlpacaBars:
                     yield frame
                 if not page.next_page_token:
                     break
-                if page.next_page_token == parameters.get("page_token"):
+                if page.next_page_token in tokens:
                     raise RestError("the vendor names the same page as the next one, again and again")
+                tokens.add(page.next_page_token)
                 parameters["page_token"] = page.next_page_token
 
     @staticmethod

@@ -67,6 +67,7 @@ class MassiveBars:
         for symbol in sorted(symbols):
             path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/1/{_SPANS[resolution]}/{first}/{last}"
             parameters: dict[str, str] | None = self._parameters
+            pages: set[str] = set()
             while True:
                 page = self._page(await self._rest.get(path, parameters))
                 frame = self._frame(symbol, page, LENGTHS[resolution])
@@ -74,12 +75,10 @@ class MassiveBars:
                     yield frame
                 if not page.next_url:
                     break
-                # Only the path: whatever host the answer names, the key goes to the configured one.
-                following = urlsplit(page.next_url)
-                after = f"{following.path}?{following.query}" if following.query else following.path
-                if after == path:
+                path, parameters = _following(page.next_url), None
+                if path in pages:
                     raise RestError("the vendor names the same page as the next one, again and again")
-                path, parameters = after, None
+                pages.add(path)
 
     def _page(self, content: bytes) -> _Page:
         try:
@@ -103,6 +102,15 @@ class MassiveBars:
         return possible_rows(starts, [symbol] * len(rows), numbers, self.rejected, [ends(starts, length)]).select(
             BARS.names()
         )
+
+
+def _following(address: str) -> str:
+    """Path and query only: whatever host the answer names, the key goes to the configured one."""
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise RestError(f"the vendor's address of the next page cannot be read: {error}") from error
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def headers(key: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import itertools
 import json
 import time
 from http import HTTPStatus
@@ -258,6 +259,24 @@ async def test_a_page_that_is_its_own_next_page_ends(clock):
     async with http_server(lambda path, head: Answer(HTTPStatus.OK, page)) as base, client(base, clock) as rest:
         with pytest.raises(RestError, match="same page"):
             await taken(AlpacaBars(rest), ["SPY"], START, END, "1m")
+
+
+@pytest.mark.parametrize("source", [AlpacaBars, MassiveBars])
+async def test_pages_in_a_circle_end(clock, source):
+    pages = itertools.cycle({"next_page_token": name, "next_url": f"https://x/{name}"} for name in "abc")
+    async with (
+        http_server(lambda path, head: Answer(HTTPStatus.OK, next(pages))) as base,
+        client(base, clock) as rest,
+    ):
+        with pytest.raises(RestError, match="same page"):
+            await taken(source(rest), ["SPY"], START, END, "1m")
+
+
+async def test_an_address_of_the_next_page_that_is_none_is_an_error(clock):
+    page = {"results": [], "next_url": "https://[x/v2"}
+    async with http_server(lambda path, head: Answer(HTTPStatus.OK, page)) as base, client(base, clock) as rest:
+        with pytest.raises(RestError, match="next page cannot be read"):
+            await taken(MassiveBars(rest), ["SPY"], START, END, "1m")
 
 
 async def test_the_real_clock_paces_too():
