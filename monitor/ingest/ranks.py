@@ -3,6 +3,8 @@
 The rank is the order of the configuration, or, where that is not known, the order in which feeds were first seen. A
 feed's rows of an instrument are used if no better feed had one in the last while, by event time; others are *shadowed*:
 not wrong, and not used. They are compared with what is used, and tell where two feeds say different things for long.
+Where there is a clock, so are rows of a better feed that are as much older than what is used: one delayed by its plan,
+or whose clock is behind, would else change places with the feed that is up to date at every row.
 """
 
 from __future__ import annotations
@@ -80,16 +82,29 @@ class Ranks:
         return used
 
     def shadow(
-        self, feed: str, codes: Codes, times: npt.NDArray[np.int64], prices: Floats, symbols: Sequence[str]
+        self,
+        feed: str,
+        codes: Codes,
+        times: npt.NDArray[np.int64],
+        prices: Floats,
+        symbols: Sequence[str],
+        *,
+        clocked: bool = False,
     ) -> Mask | None:
-        """Which rows of a feed are not used; None where all are."""
+        """Which rows of a feed are not used; None where all are.
+
+        `clocked`: no row can be of the future. Elsewhere a row that is far ahead may be a wrong stamp, and makes no
+        other too old.
+        """
         if self.alone(feed):
             return None
         self._symbols = list(symbols)
         self._cover(len(symbols))
         rank = self._order.index(feed)
         source, at = self._source[codes], self._at[codes]
-        shadowed: Mask = (source != _NOBODY) & (source < rank) & (times - at <= FRESH_NS)
+        worse: Mask = (source != _NOBODY) & (source < rank) & (times - at <= FRESH_NS)
+        old: Mask = (source != _NOBODY) & (source != rank) & (at - times > FRESH_NS) & clocked
+        shadowed = worse | old
         used = ~shadowed
         if used.any():
             taken = codes[used]
@@ -99,7 +114,8 @@ class Ranks:
         if not shadowed.any():
             return None
         self.shadowed[feed] += int(shadowed.sum())
-        self._compare(feed, codes[shadowed], times[shadowed], prices[shadowed])
+        compared = worse & ~old  # prices of different times may well differ
+        self._compare(feed, codes[compared], times[compared], prices[compared])
         return shadowed
 
     def disagreements(self) -> list[Disagreement]:

@@ -152,7 +152,7 @@ class TruthFilter:
         }
         self.arrivals.saw(feed, batch.received_at, [(rows.codes, rows.times) for rows in timely.values()])
         volumes = self._volumes(feed, timely)
-        timely = {kind: kept for kind, rows in timely.items() if (kept := self._unshadowed(feed, kind, rows))}
+        timely = {kind: kept for kind, rows in timely.items() if (kept := self._unshadowed(feed, kind, rows, now_ns))}
         self._quotes.forget_batch()
         clean = {}
         if quotes := timely.get("quotes"):
@@ -264,7 +264,7 @@ class TruthFilter:
         self._drop(feed, "trades", trades.frame, outside * np.uint8(number(Cause.OUTSIDE_BAND)))
         return None if outside.all() else trades.take(~outside)
 
-    def _unshadowed(self, feed: str, kind: str, rows: Timely) -> Timely | None:
+    def _unshadowed(self, feed: str, kind: str, rows: Timely, now: int | None) -> Timely | None:
         """The rows of instruments of which no better feed is fresh."""
         if self.ranks[kind].alone(feed):
             return rows
@@ -273,7 +273,8 @@ class TruthFilter:
             prices = (frame["bid"].to_numpy() + frame["ask"].to_numpy()) / 2
         else:
             prices = frame["price" if kind == "trades" else "close"].to_numpy()
-        shadowed = self.ranks[kind].shadow(feed, codes, rows.times, prices, self._instruments.symbols())
+        symbols, clocked = self._instruments.symbols(), now is not None
+        shadowed = self.ranks[kind].shadow(feed, codes, rows.times, prices, symbols, clocked=clocked)
         if shadowed is None:
             return rows
         if self._trades.held:

@@ -206,3 +206,19 @@ def test_locked_quotes_are_true_and_counted():
     assert truth.rejects.locked == {"iex": 1}
     assert truth.clean(batch(trades=trades((2, "IWM", 100, 1e13)))).rows == 0
     assert truth.rejects.counts == {("iex", Cause.ABSURD_SIZE): 1}
+
+
+def test_a_better_feed_that_is_delayed_does_not_change_places_with_one_that_is_up_to_date():
+    truth = TruthFilter(TruthSettings(feeds=("sip", "iex")))
+    used = []
+    for second in range(0, 120, 2):
+        for feed, delay, price in (("sip", 900, 98.0), ("iex", 0, 100.0)):
+            sent = batch(feed, trades=trades((second - delay, "IWM", price, 100.0, second)))
+            used += truth.clean(sent, at(second)).trades["price"].to_list()
+    ranks = truth.ranks["trades"]
+    assert used == [98.0] + [100.0] * 60
+    assert (dict(ranks.shadowed), ranks.disagreements()) == ({"sip": 59}, [])
+    # Once it is up to date, the better feed is used again.
+    sent = batch("sip", trades=trades((119, "IWM", 100.1)))
+    assert truth.clean(sent, at(120)).trades["price"].to_list() == [100.1]
+    assert ranks.switches["sip"] == 1
