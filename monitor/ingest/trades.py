@@ -7,7 +7,8 @@ known, or a night has passed, than a factor `jump` (1.2 unless set). It is held 
 - a later print within the same factor of it, of any feed, or a later good quote whose mid is, confirms it: it is
   released just before;
 - any other print contradicts it: it is dropped and counted as a spike. That print may be suspicious in turn, and is
-  then held instead.
+  then held instead; but the third in a row on the same side is believed, unless the quote stands by the last good
+  trade: a crash in which no two prints are near each other is one too.
 
 So at most one print of an instrument is held. A true gap is late by one print; a print at ten times the price never
 gets through, unless the next one repeats it.
@@ -35,6 +36,9 @@ HELD: Final = 255
 """In a verdict on trades: neither good nor refused, not yet."""
 
 _NEAR: Final = 1 + LEAST
+
+_IN_A_ROW: Final = 3
+"""Suspicious prints on one side, the last of which is believed: an error comes once, or twice alike."""
 
 BY_TRADE: Final = 2**63 - 1
 """In place of a quote's row: quotes up to a trade come before it."""
@@ -70,11 +74,12 @@ class TradeColumns:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A suspicious print: one row of trades, and the feed it came from."""
+    """A suspicious print: one row of trades, the feed it came from, and the how manyth it is on that side in a row."""
 
     feed: str
     price: float
     row: pl.DataFrame
+    number: int = 1
 
 
 class Released(NamedTuple):
@@ -282,19 +287,22 @@ class TradeFilter:
                 result.rows[row] = number(Cause.SPLIT_SUSPECTED)
                 continue
             bound = self._jump if now - since > GAP_NS else self._scales.bound(code)
+            in_a_row = 1
             if held:
+                in_a_row += held.number if (price > base) == (held.price > base) else 0
                 if _near(price, held.price, bound):
                     result.released.append(Released(row, BY_TRADE, held))
                     good = base = held.price
                 else:
                     result.dropped.append(held)
                 held = None
-            if np.isnan(base) or _near(price, base, bound) or _near(price, mid, bound):
+            believed = in_a_row >= _IN_A_ROW and not _near(mid, base, bound)
+            if believed or np.isnan(base) or _near(price, base, bound) or _near(price, mid, bound):
                 self._scales.add(code, now, then, price, base)
                 good, then = price, max(then, now)
             else:
                 result.rows[row] = HELD
-                held = Held(feed, price, frame[row])
+                held = Held(feed, price, frame[row], in_a_row)
         if held:
             self._held[code] = held
         return good, then

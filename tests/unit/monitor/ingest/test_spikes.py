@@ -94,6 +94,25 @@ def test_a_second_wild_print_takes_the_place_of_the_first():
     assert (spikes(truth), truth.held) == (2, 0)
 
 
+@pytest.mark.parametrize("factor", [0.7, 1.4])
+def test_a_crash_in_which_no_two_prints_are_near_each_other_is_seen(factor):
+    truth = TruthFilter()
+    path = [100 * factor**n for n in range(7)]
+    assert prices(truth, trades=trades(*tape(*path))) == [path[0], path[3], path[6]]
+    assert (spikes(truth), truth.held) == (4, 0)
+
+
+def test_wild_prints_to_both_sides_are_not_one():
+    truth = TruthFilter()
+    assert prices(truth, trades=trades(*tape(100, 10, 1000, 10, 1000, 10, 100))) == [100, 100]
+
+
+def test_wild_prints_in_a_row_are_not_believed_against_the_quote():
+    truth = TruthFilter()
+    around = {"quotes": quotes((0, "IWM", 99, 101)), "trades": trades(*tape(100, 70, 50, 30, 20, start=1))}
+    assert prices(truth, **around) == [100]
+
+
 def test_a_wild_print_sent_twice_does_not_confirm_itself():
     truth = TruthFilter()
     wild = (1, "IWM", 1000, 5, 1)
