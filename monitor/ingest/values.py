@@ -20,6 +20,9 @@ Verdict = npt.NDArray[np.uint8]
 WIDEST: Final = 10.0
 """Ask over bid beyond which a quote is a placeholder that a market maker leaves, not a price."""
 
+ROUNDED: Final = 1.001
+"""The factor by which a bar's open or close may be beyond its low and high: adjusted prices are rounded one by one."""
+
 LARGEST: Final = 1e12
 """Shares, or units, beyond which a size or volume is absurd: of no share are there so many."""
 
@@ -85,7 +88,9 @@ def _bars(frame: pl.DataFrame) -> Verdict | None:
         len(volume),
         {
             Cause.ABSURD_SIZE: volume > LARGEST,
-            Cause.CROSSED: prices[1] < prices[2],
+            Cause.CROSSED: (prices[1] < prices[2])
+            | (np.maximum(prices[0], prices[3]) > prices[1] * ROUNDED)
+            | (np.minimum(prices[0], prices[3]) * ROUNDED < prices[2]),
             Cause.NON_POSITIVE: (prices <= 0).any(axis=0) | (volume < 0) | (length <= 0),
             Cause.NON_FINITE: ~np.isfinite(prices).all(axis=0) | np.isinf(volume),
         },

@@ -96,6 +96,8 @@ def test_a_trade_of_unknown_size_has_a_price(size):
     ("row", "cause"),
     [
         ((0, 60, "IWM", 1.0, 2.0, 3.0, 2.0, 5.0), Cause.CROSSED),
+        ((0, 60, "IWM", 1.0, 2.0, 1.0, 2.01, 5.0), Cause.CROSSED),
+        ((0, 60, "IWM", 0.99, 2.0, 1.0, 2.0, 5.0), Cause.CROSSED),
         ((0, 60, "IWM", 0.0, 2.0, 0.0, 2.0, 5.0), Cause.NON_POSITIVE),
         ((0, 60, "IWM", 1.0, 2.0, 1.0, 2.0, -5.0), Cause.NON_POSITIVE),
         ((60, 60, "IWM", 1.0, 2.0, 1.0, 2.0, 5.0), Cause.NON_POSITIVE),
@@ -107,6 +109,10 @@ def test_bars_that_cannot_be(row, cause):
     truth = TruthFilter()
     assert truth.clean(batch(bars=bars(row))).rows == 0
     assert refused(truth) == {cause: 1}
+
+
+def test_an_adjusted_bar_is_rounded():
+    assert TruthFilter().clean(batch(bars=bars((0, 60, "IWM", 0.9999, 2.0, 1.0, 2.0001, 5.0)))).rows == 1
 
 
 def test_a_bar_of_unknown_volume_passes():
