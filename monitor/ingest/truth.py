@@ -75,7 +75,7 @@ class TruthFilter:
         recent = RecentPrints(self._settings.lateness_ns, self._settings.recent_trades)
         self._trades = TradeFilter(self._settings.trade_jump, recent, self._splits)
         self._bars = BarFilter(self._splits)
-        self._bands = Bands()
+        self._bands = Bands(self._settings.closes)
         self._leaps = Leaps(self._settings.closes, self._settings.lateness_ns)
         self.skews = Skews()
         self.ranks = {kind: Ranks(self._settings.feeds) for kind in ("quotes", "trades", "bars")}
