@@ -5,7 +5,8 @@ and most other instruments did not jump along. Of a bar it is the open that has 
 opens, and a product of three times the market's move that loses a third of its price from noon to the close was not
 split. All that comes of the instrument is then refused, until
 
-- its price is back where it was: the jump was an error;
+- its price is back where it was: the jump was an error, or this print is of before a split, sent late: at the level of
+  the jump it is suspected again;
 - :meth:`SplitWatch.tell` says that there was a split (or, by the ratio 1:1, none);
 - half of all instruments have jumped the same way: then it was the market.
 
@@ -28,6 +29,9 @@ HOLE_NS: Final = 14 * 24 * 3600 * 1_000_000_000
 JUMP: Final = 1.3
 """The factor from which on a jump may be a split: half of the way, and less, to the smallest that is common, 3:2."""
 
+_AGAIN_NS: Final = 24 * 3600 * 1_000_000_000
+"""How long a jump that was undone is suspected again where the price is back at it."""
+
 _RATIOS: Final = (
     *((n, 1) for n in (2, 3, 4, 5, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)),
     (3, 2),
@@ -44,6 +48,11 @@ class Suspicion:
     before: float
     after: float
     at: int
+
+    def undone_by(self, price: float) -> bool:
+        """Whether a price is nearer to where it was before than to where it jumped."""
+        middle = math.sqrt(self.before * self.after)
+        return (price > middle) == (self.before > middle)
 
 
 def fitting_ratio(before: float, after: float) -> tuple[int, int] | None:
@@ -69,6 +78,7 @@ class SplitWatch:
 
     def __init__(self) -> None:
         self.suspected: dict[int, Suspicion] = {}
+        self._undone: dict[int, Suspicion] = {}
         self._known: dict[int, list[tuple[int, float]]] = {}
         self._jumps: dict[int, tuple[int, bool]] = {}  # by instrument: when, and whether upwards
 
@@ -76,6 +86,7 @@ class SplitWatch:
         """All that is known of an instrument: (when, UTC ns; factor on the prices before it), factor 1 for no split."""
         self._known[code] = sorted(actions)
         suspicion = self.suspected.get(code)
+        self._undone.pop(code, None)
         if suspicion and any(abs(at - suspicion.at) < 2 * 86_400 * 10**9 for at, _ in actions):
             del self.suspected[code]
 
@@ -103,10 +114,15 @@ class SplitWatch:
         """
         suspicion = self.suspected.get(code)
         if suspicion:
-            middle = math.sqrt(suspicion.before * suspicion.after)
-            if (price > middle) == (suspicion.before > middle):
-                del self.suspected[code]
+            if suspicion.undone_by(price):
+                self._undone[code] = self.suspected.pop(code)
                 return False
+            return True
+        undone = self._undone.get(code)
+        if undone and now - undone.at > _AGAIN_NS:
+            del self._undone[code]
+        elif undone and not undone.undone_by(price):
+            self.suspected[code] = self._undone.pop(code)
             return True
         overnight = GAP_NS < now - then <= HOLE_NS
         if not before > 0 or not overnight or (before <= price * JUMP and price <= before * JUMP):
@@ -114,6 +130,7 @@ class SplitWatch:
         self._jumps[code] = now, price > before
         if self._market_moved(now, instruments, up=price > before):
             self.suspected.clear()
+            self._undone.clear()
             return False
         if any(then < at <= now for at, _ in self._known.get(code, ())):
             return False

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
+import pytest
 
 from connectors.batch import BANDS, CORRECTIONS, STATUSES
 from monitor.data_health import FEED_CLOCK, FEED_REFUSED, FEEDS_DISAGREE, DataHealth
@@ -38,6 +39,14 @@ def test_a_trade_outside_the_band_in_force_is_refused():
         104,
     ]
     assert truth.rejects.counts == {("iex", Cause.OUTSIDE_BAND): 1}
+
+
+@pytest.mark.parametrize(("closes", "until"), [([], 8 * 3600), ([at(3600), at(DAY)], 3600)])
+def test_a_band_is_over_with_its_session(closes, until):
+    truth = TruthFilter(TruthSettings(closes=np.array(closes, dtype=np.int64)))
+    bands = frame(BANDS, [(0, "IWM", 95.0, 105.0, "B")])
+    assert passed(truth, bands=bands, trades=trades((1, "IWM", 104.0), (until, "IWM", 105.5))) == [104]
+    assert passed(truth, trades=trades((until + 1, "IWM", 106.0))) == [106]
 
 
 def test_corrections_pass_however_late_unless_they_are_none():
@@ -97,6 +106,17 @@ def test_an_error_in_the_first_print_is_undone_by_the_next():
     truth = TruthFilter()
     assert overnight(truth, ("X", 10.0), ("X", 100.5), ("X", 101.0)) == [100, 101]
     assert not truth.suspected_splits()
+
+
+@pytest.mark.parametrize("kind", ["trades", "quotes"])
+def test_a_print_of_before_the_split_that_comes_late_answers_nothing(kind):
+    truth = TruthFilter()
+    prints = [("X", 50.0), ("X", 100.0), *[("X", 50.0 + n / 100) for n in range(8)]]
+    assert overnight(truth, *prints, kind=kind) == [100]
+    assert list(truth.suspected_splits()) == ["X"]
+    truth.tell_splits("X", [(at(DAY / 2), 0.5)])
+    if kind == "trades":
+        assert passed(truth, trades=trades((DAY + 60, "X", 50.1), (DAY + 61, "X", 50.2))) == [50.1, 50.2]
 
 
 def test_a_market_that_halves_is_no_split():
