@@ -29,6 +29,7 @@ from monitor.data_health import NAMES as DATA_TROUBLES
 from monitor.feed_flow import flows
 from monitor.feeds import Feeds, LineFigures
 from monitor.health import ACTIONS_INVALID, FEED_DOWN, RULE_SUSPENDED, RULES_INVALID, STORE_DOWN, HealthBoard
+from monitor.history.filling import HISTORY_INCOMPLETE
 from monitor.liveness import Liveness
 from monitor.logs import SECRETS
 from monitor.metrics import Metrics, Step
@@ -344,7 +345,7 @@ class Daemon:
 
     def unready(self) -> list[str]:
         """Why alerts cannot be decided or kept at the moment."""
-        passable = {RULES_INVALID, RULE_SUSPENDED, ACTIONS_INVALID, ADJUSTED} | DATA_TROUBLES
+        passable = {RULES_INVALID, RULE_SUSPENDED, ACTIONS_INVALID, ADJUSTED, HISTORY_INCOMPLETE} | DATA_TROUBLES
         return [f"{c['name']}: {c['reason']}" for c in self._health.conditions() if c["name"] not in passable]
 
     def feeds(self) -> list[dict[str, Any]]:
