@@ -7,15 +7,15 @@ checkpoint says which actions are in it.
 
 Splits divide prices and multiply volumes. A dividend of `amount` multiplies the prices before it by 1 - amount / close,
 the close of the session before: https://www.crsp.org/products/documentation/crsp-calculations. A new symbol takes
-over what is known of the old one.
+over what is known of the old one, and a later split of it, or one of the same night, is one of those prices too.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -40,14 +40,28 @@ _PRICES: Final = (
 """Columns by the time they are of: prices, and sizes."""
 
 
+class _Part(NamedTuple):
+    """What an action is about: an instrument until a time, UTC ns, and before a session."""
+
+    code: int
+    at: int
+    session: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """An action by the state's own names. `at`: when it becomes due, UTC ns; `session`: the first at the new level."""
+    """An action by the state's own names. `at`: when it becomes due, UTC ns; `session`: the first at the new level.
+
+    `becomes`: the code of the new symbol, -1 where there is none. `parts`: the instrument until then, and those whose
+    symbol it had before, each until it changed.
+    """
 
     action: Action
     at: int
     session: int
     code: int
+    becomes: int
+    parts: tuple[_Part, ...] = ()
 
 
 class CorporateActions:
@@ -72,8 +86,9 @@ class CorporateActions:
             if 0 < session < len(calendar):
                 code = int(state.codes((action.symbol,))[0])
                 at = (calendar.close_ns(session - 1) + calendar.open_ns(session)) // 2
-                dues.append(_Due(action, at, session, code))
-        self._all = dues
+                becomes = int(state.codes((action.new,))[0]) if action.kind is Kind.SYMBOL else -1
+                dues.append(_Due(action, at, session, code, becomes))
+        self._all = [replace(due, parts=_parts(due, dues)) for due in dues]
         self.apply_due(state.now)
 
     def apply_due(self, ns: int) -> bool:
@@ -90,16 +105,17 @@ class CorporateActions:
 
     def level_sessions(self, sessions: Ints, codes: Codes) -> tuple[Floats, Floats]:
         """What prices of sessions as traded are to be multiplied by, and volumes, one an entry of the arrays."""
-        return self._factors(codes, [(due, f, sessions < due.session) for due, f in self._in_prices()])
+        in_prices = [(due, f, part) for due, f in self._in_prices() for part in due.parts]
+        return self._factors(codes, [(due, f, (codes == p.code) & (sessions < p.session)) for due, f, p in in_prices])
 
     def level_times(self, times: Ints, codes: Codes) -> tuple[Floats, Floats]:
         """What prices as traded at `times` are to be multiplied by, and what volumes, one an entry of the arrays."""
-        return self._factors(codes, [(due, f, times <= due.at) for due, f in self._in_prices()])
+        in_prices = [(due, f, part) for due, f in self._in_prices() for part in due.parts]
+        return self._factors(codes, [(due, f, (codes == p.code) & (times <= p.at)) for due, f, p in in_prices])
 
     def _factors(self, codes: Codes, actions: list[tuple[_Due, float, Bools]]) -> tuple[Floats, Floats]:
         prices, volumes = np.ones((2, len(codes)))
-        for due, factor, before in actions:
-            rows = before & (codes == due.code)
+        for due, factor, rows in actions:
             prices[rows] *= factor
             if due.action.kind is Kind.SPLIT:
                 volumes[rows] /= factor
@@ -138,7 +154,8 @@ class CorporateActions:
             return False
         self.applied[due.action.name] = factor
         if factor != 1.0:
-            self._multiply(due, factor, split=kind is Kind.SPLIT)
+            for part in due.parts:
+                self._multiply(part, factor, split=kind is Kind.SPLIT)
         return True
 
     def _dividend(self, due: _Due) -> float | None:
@@ -151,7 +168,7 @@ class CorporateActions:
         factor = 1 - due.action.amount / close
         return float(factor) if factor > 0 else None
 
-    def _multiply(self, due: _Due, factor: float, *, split: bool) -> None:
+    def _multiply(self, due: _Part, factor: float, *, split: bool) -> None:
         state, code, columns = self._state, due.code, self._state.columns
         for ts, prices, sizes in _PRICES:
             if 0 < getattr(columns, ts)[code] < due.at:
@@ -178,8 +195,7 @@ class CorporateActions:
 
     def _rename(self, due: _Due) -> None:
         """Give the new symbol what is known of the old one, wherever nothing is known of it itself."""
-        state, old = self._state, due.code
-        new = int(state.codes((due.action.new,))[0])
+        state, old, new = self._state, due.code, due.becomes
         stored, c = state.sessions, state.columns
         for session in range(stored.first, min(stored.stop, due.session)):
             for row in (stored.close(session), stored.open(session)):
@@ -195,6 +211,20 @@ class CorporateActions:
                 values, ages = ring.row(number)
                 if np.isnan(values[new]):
                     values[new], ages[new] = values[old], ages[old]
+
+
+def _parts(due: _Due, dues: Sequence[_Due]) -> tuple[_Part, ...]:
+    """What an action is about, each instrument once."""
+    return tuple({part.code: part for part in sorted(_before(_Part(due.code, due.at, due.session), dues))}.values())
+
+
+def _before(part: _Part, dues: Sequence[_Due]) -> Iterator[_Part]:
+    """An instrument, and what had its symbol before it."""
+    yield part
+    for due in dues:
+        if due.becomes == part.code and due.session <= part.session:
+            earlier = [other for other in dues if other.session < due.session]
+            yield from _before(_Part(due.code, min(part.at, due.at), due.session), earlier)
 
 
 def _multiply_ring(ring: PriceRing, code: int, at: int, factor: float) -> None:

@@ -149,6 +149,27 @@ def test_a_new_symbol_goes_on_where_the_old_one_ended(nyse):
     assert returns(state, 2, "META") == pytest.approx(184 / 195.65 - 1)
 
 
+@pytest.mark.parametrize(("old", "new"), [("OLD", "XNEW"), ("OLD", "ANEW")])
+@pytest.mark.parametrize(("of_old", "split"), [(True, 9), (False, 9), (False, 10)])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_split_with_or_after_a_new_symbol_is_in_what_the_old_one_left(nyse, old, new, of_old, split, restarted):
+    """A reverse split 1:10 of the old symbol or the new one, in the night of the change or the next."""
+    state = MarketState(nyse, clock_ns=30 * 60 * 10**9)
+    days = [dt.date(2022, 6, 6), dt.date(2022, 6, 7), dt.date(2022, 6, 8)]
+    closes = pl.DataFrame({"ts": days, "symbol": [old] * 3, "close": [10.0, 10.0, 11.0]})
+    actions = [
+        Action(dt.date(2022, 6, 9), old, Kind.SYMBOL, new=new),
+        Action(dt.date(2022, 6, split), old if of_old else new, Kind.SPLIT, ratio=0.1),
+    ]
+    if not restarted:
+        state.import_sessions(closes)
+    state.actions.know(actions)
+    Tape(state).trade(new, 121.0, f"2022-06-{split:02} 15:00:00")
+    if restarted:
+        state.import_sessions(closes)
+    assert returns(state, split - 7, new) == pytest.approx(0.21)
+
+
 def test_an_action_of_the_future_waits(state):
     state.import_sessions(CLOSES)
     state.actions.know([SPLIT])
