@@ -156,7 +156,7 @@ def restore(
             state.include_sessions(session_history(frame, state.calendar))
     if not row:
         return
-    if row["stop_session"] > row["first_session"]:
+    if row["stop_session"]:
         state.sessions.include(row["first_session"], row["stop_session"] - 1)
     instruments = frames["instruments"]
     codes = state.codes(instruments["symbol"])

@@ -33,6 +33,11 @@ class SessionPrices:
         return self.stop - self.first
 
     @property
+    def begun(self) -> bool:
+        """Whether there ever was a row; if so, history reaches back to `first`, be there a row left or not."""
+        return self.stop > 0
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all rows, used or not."""
         volumes = 0 if self.volumes is None else self.volumes.nbytes
@@ -63,9 +68,8 @@ class SessionPrices:
 
     def include(self, first: int, last: int) -> None:
         """Make sessions `first` to `last`, and all between them and the stored ones, rows; new ones are unknown."""
-        empty = self.first == self.stop
-        start = first if empty else min(first, self.first)
-        stop = last + 1 if empty else max(last + 1, self.stop)
+        start = min(first, self.first) if self.begun else first
+        stop = max(last + 1, self.stop) if self.begun else last + 1
         if start < self._origin or stop > self._origin + len(self.closes):
             self._rebuild(start, stop, self.closes.shape[1])
         self.first, self.stop = start, stop
@@ -92,14 +96,14 @@ class SessionPrices:
             self.volumes[self.first - self._origin : min(before, self.stop) - self._origin, code] *= factor
 
     def expire(self, before: int) -> None:
-        """Forget sessions before an ordinal."""
-        if before > self.first:
+        """Forget sessions before an ordinal, but not that there were some: what follows is known to be missing."""
+        if self.begun and before > self.first:
             gone = slice(self.first - self._origin, min(before, self.stop) - self._origin)
             self.closes[gone] = np.nan
             self.opens[gone] = np.nan
             if self.volumes is not None:
                 self.volumes[gone] = np.nan
-            self.first = min(before, self.stop)
+            self.first, self.stop = before, max(before, self.stop)
 
     def grow(self, width: int) -> None:
         """Make room for `width` instruments."""

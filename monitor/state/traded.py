@@ -81,7 +81,7 @@ def relative_volume(
 
 def _begun(state: MarketState) -> int:
     """The oldest session of which anything is stored."""
-    return state.sessions.first if len(state.sessions) else state.session
+    return state.sessions.first if state.sessions.begun else state.session
 
 
 def _past_sessions(state: MarketState, selection: Selection, first: int, session: int) -> tuple[Floats, Ints]:

@@ -121,7 +121,7 @@ class _View:
     def closed_sessions(self) -> int:
         """Stored sessions before this view's."""
         stored = self._state.sessions
-        return max(0, self._session - stored.first) if len(stored) else 0
+        return max(0, self._session - stored.first) if stored.begun else 0
 
     def at_close(self, back: int) -> CloseView:
         """As of the close of the session `back` sessions before this view's."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from connectors.batch import BARS, SERIES, TIME, Batch
@@ -69,6 +69,9 @@ class Made:
     history: int
 
 
+A_HOLE = Made(seed=74, sessions=5, missing=0.0, history_from=-11, history=1)
+"""One session of history, further back than any window keeps, and none until the first that is played."""
+
 MADE = st.builds(
     Made,
     seed=st.integers(0, 2**32),
@@ -120,6 +123,7 @@ def _table(rng: np.random.Generator, first: int, sessions: int, missing: float) 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=MADE, begin=st.integers(0, 30))
+@example(made=A_HOLE, begin=0)
 def test_the_same_transitions_with_the_same_evidence(ruleset: RuleSet, made: Made, begin: int) -> None:
     recording, start = recording_of(made), CALENDAR.close_ns(FIRST + begin)
     found = []
@@ -132,6 +136,7 @@ def test_the_same_transitions_with_the_same_evidence(ruleset: RuleSet, made: Mad
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=MADE)
+@example(made=A_HOLE)
 def test_the_same_values(ruleset: RuleSet, made: Made) -> None:
     recording = recording_of(made)
     compiler = Compiler(CALENDAR.session_ns)
