@@ -61,8 +61,10 @@ class ForeignLayout:
         unknown = sorted(set(self.fields) - set(FIELDS[self.kind]))
         if unknown:
             raise LayoutError(f"`{unknown[0]}` is no field of {self.kind}: write {', '.join(FIELDS[self.kind])}")
-        if not _PART.search(self.symbol) and not self.symbol:
+        if not self.symbol:
             raise LayoutError("`symbol` is empty: write a pattern such as {symbol}")
+        if set(_PART.sub("", self.symbol)) & set("{}"):
+            raise LayoutError(f"symbol `{self.symbol}`: braces are around names, as in {{base}}/{{quote}}")
         pattern(self.topic)
 
     def paths(self) -> dict[str, tuple[str, ...]]:

@@ -134,6 +134,9 @@ def test_a_foreign_symbol_is_made_of_topic_and_row():
         ({"topic": "a/#/b"}, "a/#/b"),
         ({"topic": "a/x+"}, "a/x+"),
         ({"topic": "{a}/{a}"}, "{a}/{a}"),
+        ({"topic": "{a}", "symbol": "{a}/{"}, "`{a}/{`"),
+        ({"topic": "{a}", "symbol": "{a!r}"}, "`{a!r}`"),
+        ({"topic": "{a}", "symbol": "{a.b}{a}"}, "`{a.b}{a}`"),
     ],
 )
 def test_a_mapping_that_makes_no_sense_names_what(options, word):
