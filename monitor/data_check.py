@@ -12,7 +12,8 @@ import polars as pl
 from connectors.batch import BARS, Batch
 from monitor.calendar import TradingCalendar
 from monitor.corporate_actions import Action, SuspectedSplit, suspected_splits
-from monitor.corporate_actions.screen import unanswered
+from monitor.corporate_actions.screen import believed, unanswered
+from monitor.corporate_actions.spikes import Spike
 from monitor.data_files import DataFile, Kind
 from monitor.data_playback import session_bars
 from monitor.history.gaps import Gap, gaps
@@ -43,6 +44,7 @@ class DataCheck:
 
     `locked`: quotes whose bid is their ask, which are true. `gaps`: sessions missing between an instrument's first and
     last; `short`: those with bars missing. `splits`: jumps between sessions that look like one.
+    `spikes`: closes that the next session takes back, which are not taken in as history.
     """
 
     rows: int
@@ -54,6 +56,7 @@ class DataCheck:
     gaps: list[Gap] = field(default_factory=list)
     short: list[ShortSession] = field(default_factory=list)
     splits: list[SuspectedSplit] = field(default_factory=list)
+    spikes: list[Spike] = field(default_factory=list)
 
     @property
     def kept(self) -> int:
@@ -99,7 +102,8 @@ def check(
     if file.sessions:
         days = file.frame.select("ts", pl.col("symbol").cast(pl.String))
         found.gaps = _holes(days, calendar)
-        found.splits = unanswered(suspected_splits(file.frame), actions)
+        kept, found.spikes = believed(file.frame, actions)
+        found.splits = unanswered(suspected_splits(kept), actions)
     elif file.kind is Kind.BARS:
         bars = _regular(frame.select(BARS.names()), calendar)
         if bars.height:

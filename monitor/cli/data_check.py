@@ -36,7 +36,7 @@ def check_files(files: Sequence[DataFile], calendar: TradingCalendar, actions: S
             found = _checked(file, calendar, actions)
         except (DataFileError, ValueError) as error:
             raise Fault(str(error)) from None
-        good = good and not found.refused and not found.splits
+        good = good and not (found.refused or found.splits or found.spikes)
         if form == JSON:
             print_json(_record(file.path, found))
             continue
@@ -86,6 +86,10 @@ def _print(path: Path, found: DataCheck) -> None:
             for s in found.short
         ]
         print_table(("session", "instruments", "bars", "of"), lines, frozenset({"instruments", "bars", "of"}))
+    if found.spikes:
+        click.echo(f"\n{len(found.spikes)} closes that the sessions beside them contradict, left out of history:")
+        for spike in found.spikes[:_MOST]:
+            click.echo(f"{path.name}: row {spike.row + 1}: {spike.text}")
     for split in found.splits:
         click.echo(f"\n{split.text}: {split.advice('a file of `corporate_actions:`, or for --actions')}")
 
@@ -105,6 +109,17 @@ def _record(path: Path, found: DataCheck) -> dict[str, Any]:
         "short_sessions": [
             {"session": s.date, "instruments": s.instruments, "fewest": s.fewest, "most": s.most, "full": s.full}
             for s in found.short
+        ],
+        "spikes": [
+            {
+                "row": s.row + 1,
+                "symbol": s.symbol,
+                "ts": str(s.date),
+                "before": s.before,
+                "close": s.close,
+                "after": s.after,
+            }
+            for s in found.spikes
         ],
         "suspected_splits": [s.line for s in found.splits],
     }

@@ -52,7 +52,7 @@ def import_files(files: Sequence[Path], config: Path | None, form: str, *, dry_r
     from monitor.cli.recorded import read_history, read_market
     from monitor.corporate_actions import suspected_splits
     from monitor.corporate_actions.book import ActionBook
-    from monitor.corporate_actions.screen import unanswered
+    from monitor.corporate_actions.screen import believed, unanswered
     from monitor.history.overlap import mismatches
     from monitor.history.stored_bars import add_series, add_sessions
 
@@ -64,18 +64,21 @@ def import_files(files: Sequence[Path], config: Path | None, form: str, *, dry_r
         book = await ActionBook.open(store, [entry.data for entry in settings.corporate_actions], dividends=True)
         return await mismatches(store, bars), book.actions
 
-    async def add(store: Store) -> tuple[list[Mismatch], list[Action], int, int]:
+    async def add(store: Store) -> tuple[list[Mismatch], list[Action], pl.DataFrame, int, int]:
         misfits, actions = await look(store)
         if misfits and not replace:
-            return misfits, actions, 0, 0
-        return misfits, actions, await add_sessions(store, bars), await add_series(store, series)
+            return misfits, actions, bars, 0, 0
+        kept, wrong = believed(bars, actions)
+        for spike in wrong:
+            click.echo(f"warning: {spike.text}: not stored", err=True)
+        return misfits, actions, kept, await add_sessions(store, kept), await add_series(store, series)
 
     if dry_run:
         misfits, actions = asyncio.run(_with_store(settings, look))
         answer = check_files(read_market(files), calendar, actions, form)
         _print_misfits(misfits, form)
         return Exit.NO if misfits else answer
-    misfits, actions, days, names = asyncio.run(_with_store(settings, add))
+    misfits, actions, bars, days, names = asyncio.run(_with_store(settings, add))
     _print_misfits(misfits, form)
     if misfits and not replace:
         raise Fault("nothing was stored: import prices as traded, or say --replace if what is stored is wrong", Exit.NO)

@@ -10,9 +10,11 @@ import polars as pl
 
 from monitor.corporate_actions.action import Action, Kind
 from monitor.corporate_actions.detect import SuspectedSplit, level_mismatches, suspected_splits
+from monitor.corporate_actions.spikes import Spike, spikes
 
 ADJUSTED: Final = "history-adjusted"
 SPLIT: Final = "split-suspected"
+SPIKE: Final = "history-spike"
 _OVERLAP: Final = dt.timedelta(days=15)
 
 
@@ -38,7 +40,8 @@ def screened(
     frames = []
     known = list(actions)
     for frame in history:
-        kept = frame
+        kept, wrong = believed(frame, known)
+        objections += [Objection(SPIKE, spike.symbol, f"{spike.text}: left out") for spike in wrong]
         for own in traded:
             for mismatch in level_mismatches(kept, own.filter(pl.col("ts") >= pl.col("ts").max() - _OVERLAP)):
                 objections.append(Objection(ADJUSTED, mismatch.symbol, mismatch.text))
@@ -48,6 +51,12 @@ def screened(
             kept = kept.filter((pl.col("symbol") != split.symbol) | (pl.col("ts") >= split.date))
         frames.append(kept)
     return frames, objections
+
+
+def believed(frame: pl.DataFrame, actions: Iterable[Action]) -> tuple[pl.DataFrame, list[Spike]]:
+    """Session bars without closes that the next one takes back, and those."""
+    wrong = spikes(frame, actions)
+    return frame.filter(~pl.int_range(pl.len()).is_in([spike.row for spike in wrong])) if wrong else frame, wrong
 
 
 def unanswered(splits: Iterable[SuspectedSplit], actions: Iterable[Action]) -> list[SuspectedSplit]:

@@ -13,12 +13,16 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+import structlog
 
 from connectors.bar_source import BarSource, Resolution
 from monitor.calendar import TradingCalendar
+from monitor.corporate_actions.screen import believed
 from monitor.history.gaps import DAYS, Gap, gaps, stored_days, stored_minutes
 from monitor.history.stored_bars import add_minutes, add_sessions
 from monitor.store.base import Store
+
+_LOG = structlog.get_logger(__name__)
 
 _ROWS: Final = 200_000
 """Bars kept before they are written: what a kill costs."""
@@ -96,6 +100,10 @@ async def _written(store: Store, add: Callable[..., object], waiting: list[pl.Da
         return 0
     bars = pl.concat(waiting)
     waiting.clear()
+    if "end" not in bars.columns:
+        bars, wrong = believed(bars, ())
+        for spike in wrong:
+            _LOG.warning("a close is not believed, and is missing still", reason=spike.text)
     if bars.height:
         await add(store, bars)  # type: ignore[misc] # both are coroutines
     return bars.height

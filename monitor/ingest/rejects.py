@@ -41,7 +41,7 @@ class Cause(StrEnum):
     SPLIT_SUSPECTED = "split-suspected"
     """A price of an instrument whose level changed overnight as a split changes it, until somebody says what it was."""
     SPIKE = "spike"
-    """A single print, or a quote, far from what came before and after it by the instrument's own usual moves."""
+    """A single print, a quote or a session's close, far from what came before by the instrument's own usual moves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,10 @@ class SplitWatch:
                 price *= factor
         return price
 
+    def told(self, code: int, then: int, now: int) -> bool:
+        """Whether a split, or that there was none, is known of between two moments."""
+        return any(then < at <= now for at, _ in self._known.get(code, ()))
+
     def refuses(
         self,
         code: int,
@@ -132,7 +136,7 @@ class SplitWatch:
             self.suspected.clear()
             self._undone.clear()
             return False
-        if any(then < at <= now for at, _ in self._known.get(code, ())):
+        if self.told(code, then, now):
             return False
         first = price if opened is None else opened
         if ratio := fitting_ratio(before, first):

@@ -155,3 +155,21 @@ def test_what_is_missing_of_real_data_is_listed(rotation, shared_data):
         ("2026-01-21", 43, 77, 77, 78),
         ("2026-01-30", 43, 10, 13, 78),
     }
+
+
+def test_a_close_that_the_next_session_takes_back_is_named_by_its_row_and_not_stored(rotation, tmp_path):
+    path = tmp_path / "closes.csv"
+    days = [f"2026-01-{day:02d}" for day in (5, 6, 7, 8, 9, 12, 13, 14)]
+    prices = [250.0, 251.0, 249.5, 2505.0, 250.2, 251.4, 250.9, 252.0]
+    path.write_text("\n".join(["ts,symbol,close", *(f"{d},IWM,{p}" for d, p in zip(days, prices, strict=True))]))
+    said = rotation("doctor", "--data", path, "--format", "json")
+    assert said.code == 1
+    assert said.records[0]["refused"] == {"spike": 1}
+    assert said.records[0]["spikes"] == [
+        {"row": 4, "symbol": "IWM", "ts": "2026-01-08", "before": 249.5, "close": 2505.0, "after": 250.2}
+    ]
+    assert said.records[0]["suspected_splits"] == []
+    assert (
+        "closes.csv: row 4: IWM: 249.5 to 2505 on 2026-01-08, and back to 250.2"
+        in rotation("doctor", "--data", path).out
+    )
