@@ -50,8 +50,15 @@ def feed_page(daemon: Daemon) -> APIRouter:
     def told(feed: dict[str, Any], looked: _Look) -> dict[str, Any]:
         return _told(feed, looked, daemon.line(feed["name"]))
 
-    def named(name: str) -> dict[str, Any]:
-        found = next((feed for feed in daemon.feeds() if feed["name"] == name), None)
+    def listed(looked: _Look) -> list[dict[str, Any]]:
+        feeds = daemon.feeds()
+        names = {feed["name"] for feed in feeds}
+        # Rows of a feed that nobody configured were sent in.
+        sent = [{"name": name, **_SENT_IN, "rows": {"rows": rows}} for name, rows in looked.rows.items()]
+        return [*feeds, *(feed for feed in sent if feed["name"] not in names)]
+
+    def named(name: str, looked: _Look) -> dict[str, Any]:
+        found = next((feed for feed in listed(looked) if feed["name"] == name), None)
         if found is None:
             raise HTTPException(404, f"there is no feed {name[:_NAME]!r}")
         return found
@@ -60,15 +67,15 @@ def feed_page(daemon: Daemon) -> APIRouter:
     async def feeds() -> Response:
         """Every feed: its connection, rate, lag, gaps, conflation, last error, and what was refused, by cause."""
         looked = await daemon.compute.run(_Look)
-        return _json([told(feed, looked) for feed in daemon.feeds()])
+        return _json([told(feed, looked) for feed in listed(looked)])
 
     @router.get("/api/v1/feeds/{name}", response_model=dict[str, Any])
     async def feed(name: Name) -> Response:
         """One feed, the instruments that do worst, and samples of what was refused, by cause."""
-        found, line = named(name), daemon.line(name)
         looked, all_of_them, refused = await daemon.compute.run(
             lambda p: (_Look(p), Instruments(p, name), _refused(p, name))
         )
+        found, line = named(name, looked), daemon.line(name)
         page = await _page(all_of_them, line, feed_flow.Query(limit=FIRST))
         answer = {**told(found, looked), "instruments": page["instruments"], "refused_rows": refused}
         return _json({**answer, "unreadable_frames": _unreadable(line)})
@@ -83,10 +90,10 @@ def feed_page(daemon: Daemon) -> APIRouter:
         offset: Offset = 0,
     ) -> Response:
         """A page of a feed's instruments: rate, lag, silence, gaps, conflated and refused rows of each."""
-        named(name)
-        line = daemon.line(name)
+        looked, all_of_them = await daemon.compute.run(lambda p: (_Look(p), Instruments(p, name)))
+        named(name, looked)
         query = feed_flow.Query(sort, search, str(pulse or ""), limit, offset)
-        return _json(await _page(await daemon.compute.run(Instruments, name), line, query))
+        return _json(await _page(all_of_them, daemon.line(name), query))
 
     return router
 
@@ -96,10 +103,12 @@ class _Look:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.flows = {flow.feed: flow for flow in feed_flow.flows(pipeline)}
-        self.watermarks = dict(pipeline.truth.watermarks())
+        truth = pipeline.truth
+        self.watermarks, self.rows = dict(truth.watermarks()), dict(truth.rejects.seen)
         self.now, self.follows_wall = pipeline.state.now, pipeline.follows_wall
 
 
+_SENT_IN: Final = {"status": "live", "last_error": None}
 _NOTHING: Final = Flow("", 0, 0.0, 0, 0, 0, 0, 0, Lags().told(), {}, ())
 
 

@@ -38,7 +38,7 @@ class Watching(Desk):
         return [{"name": name, "status": "live"} for name in self.lines]
 
     def line(self, feed):
-        return self.lines[feed]
+        return self.lines.get(feed, LineFigures())
 
     async def send(self, feed, rows, received_at=None):
         """Quotes as (event time, symbol, bid, ask)."""
@@ -207,3 +207,16 @@ async def test_a_feed_that_is_not_there_is_named(client, path):
     answer = await client.get(f"/api/v1/feeds/{path}")
     assert answer.status_code == 404
     assert "there is no feed 'nobody'" in answer.json()["detail"]
+
+
+async def test_rows_that_were_sent_in_are_a_feed_of_their_own(desk, client):
+    await desk.send("sim", [(OPEN, "IWM", 249.0, 250.0)])
+    await desk.send("http", [(OPEN, "IWM", 251.0, 250.0), (OPEN, "SPY", 600.0, 601.0)])
+    feeds = (await client.get("/api/v1/feeds")).json()
+    assert [feed["name"] for feed in feeds] == ["sim", "backup", "http"]
+    sent = (await client.get("/api/v1/feeds/http")).json()
+    assert (sent["status"], sent["rows"], sent["filtered"]) == ("live", {"rows": 2}, {"crossed": 1})
+    assert [row["row"]["bid"] for row in sent["refused_rows"]] == [251.0]
+    shown = (await client.get("/api/v1/feeds/http/instruments", params={"search": "SPY"})).json()
+    assert [each["symbol"] for each in shown["instruments"]] == ["SPY"]
+    assert (await client.get("/api/v1/feeds/nobody")).status_code == 404
