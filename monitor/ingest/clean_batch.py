@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,6 +38,8 @@ class CleanBatch:
     `event_time` is at least the latest event time among its rows (a bar's is its end), UTC nanoseconds; 0 where there
     are no rows. External series do not count: they come along, and are seen once their time has come. `statuses` have
     one of two codes, :data:`monitor.ingest.halts.HALT` and ``RESUME``. Bands end in the filter.
+    A correction with an ``id`` has the time, price and size of its very print (:mod:`monitor.ingest.taken_back`);
+    without one it says what the feed said.
     """
 
     quotes: pl.DataFrame = field(default_factory=lambda: NO_QUOTES)
@@ -47,6 +49,13 @@ class CleanBatch:
     corrections: pl.DataFrame = field(default_factory=lambda: NO_CORRECTIONS)
     series: pl.DataFrame = field(default_factory=lambda: NO_SERIES)
     event_time: int = 0
+
+    @staticmethod
+    def of(frames: Mapping[str, pl.DataFrame]) -> CleanBatch:
+        """The batch of some frames by kind, and the event time that they give it."""
+        filled = {kind: frame for kind, frame in frames.items() if frame.height}
+        newest = [int(event_times(kind, frame).max()) for kind, frame in filled.items() if kind != "series"]
+        return CleanBatch(**filled, event_time=max(newest, default=0))
 
     @property
     def rows(self) -> int:

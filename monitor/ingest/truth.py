@@ -27,6 +27,7 @@ from monitor.ingest.recent_prints import RecentPrints
 from monitor.ingest.rejects import Cause, Rejects
 from monitor.ingest.skew import Skews
 from monitor.ingest.splits import SplitWatch, Suspicion
+from monitor.ingest.taken_back import KnownPrints
 from monitor.ingest.timely import Timely
 from monitor.ingest.trades import TradeColumns, TradeFilter, TradeVerdict
 from monitor.ingest.values import Floats, Mask, Verdict, incomplete, number, screen
@@ -75,6 +76,7 @@ class TruthFilter:
         recent = RecentPrints(self._settings.lateness_ns, self._settings.recent_trades)
         self._trades = TradeFilter(self._settings.trade_jump, recent, self._splits)
         self._bars = BarFilter(self._splits)
+        self._prints = KnownPrints()
         self._bands = Bands(self._settings.closes)
         self._leaps = Leaps(self._settings.closes, self._settings.lateness_ns)
         self.skews = Skews()
@@ -166,12 +168,14 @@ class TruthFilter:
         if batch.statuses.height:
             clean["statuses"] = trading_statuses(self._announced(feed, "statuses", batch.statuses, now_ns))
         if batch.corrections.height:
-            clean["corrections"] = self._announced(feed, "corrections", batch.corrections, now_ns)
+            clean["corrections"] = self._taken_back(
+                feed, self._announced(feed, "corrections", batch.corrections, now_ns)
+            )
         if batch.series.height:
             # No watermark is moved, and none is too old or too new: what was published says nothing of the market's
             # time, may be passed on late, and is only seen once its time has come.
             clean["series"] = self._within_calendar(feed, "series", self._sound(feed, "series", batch.series))
-        return _clean_batch(clean)
+        return CleanBatch.of(clean)
 
     def resume(self, feed: str, newest_ns: int) -> None:
         """A feed goes on from an earlier run that had reached `newest_ns`: what is much older is late."""
@@ -186,10 +190,13 @@ class TruthFilter:
         if clean.quotes.height:
             self._quotes.learn(self._quote_columns(self._as_arrived("quotes", clean.quotes)))
         if clean.trades.height:
+            self._prints.saw(self._instruments.codes(clean.trades["symbol"]), clean.trades)
             unpriced = clean.trades["price"].is_null()
             if unpriced.any():
                 self._trades.count(self._trade_columns(self._as_arrived("trades", clean.trades.filter(unpriced))))
             self._trades.learn(self._trade_columns(self._as_arrived("trades", clean.trades.filter(~unpriced))))
+        if clean.corrections.height:
+            self._prints.resolve(self._instruments.codes(clean.corrections["symbol"]), clean.corrections)
         if feed is not None and clean.event_time:
             self._watermarks[feed] = max(self._watermarks.get(feed, clean.event_time), clean.event_time)
 
@@ -207,7 +214,17 @@ class TruthFilter:
         if self._vouched:
             settled = pl.concat([*self._vouched, settled])
             self._vouched = []
+        if settled.height:
+            self._prints.saw(self._instruments.codes(settled["symbol"]), settled)
         return settled
+
+    def _taken_back(self, feed: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Corrections with what is known of their prints, each once."""
+        if not rows.height:
+            return rows
+        resolved, again = self._prints.resolve(self._instruments.codes(rows["symbol"]), rows)
+        self._drop(feed, "corrections", rows, again * np.uint8(number(Cause.DUPLICATE)))
+        return resolved
 
     def _volumes(self, feed: str, timely: dict[str, Timely]) -> Timely | None:
         """Take out the trades that set no price: those that are true, of the feed that is used, once each."""
@@ -391,9 +408,3 @@ class TruthFilter:
         times = event_times(kind, frame)
         codes = self._instruments.codes(frame["symbol"])
         return Timely(frame, times, np.maximum.accumulate(times), codes, np.arange(len(times)))
-
-
-def _clean_batch(frames: dict[str, pl.DataFrame]) -> CleanBatch:
-    filled = {kind: frame for kind, frame in frames.items() if frame.height}
-    newest = [int(event_times(kind, frame).max()) for kind, frame in filled.items() if kind != "series"]
-    return CleanBatch(**filled, event_time=max(newest, default=0))

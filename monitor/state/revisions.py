@@ -1,13 +1,15 @@
 """Prints that are taken back: the prices they made are made again, and what follows from them.
 
-A print is found by its price: it set the last price, a minute's or a session's close if that is its price to the last
-bit. Only such are changed, and of minutes and sessions only recent ones, since a correction follows its print within
-the session or the next. What a cancelled print leaves is the price before it, as far as that is known: the close of the
-minute before. Highs, lows and volumes stay as they were, and what was decided is not decided again.
+A print is found by its time and price where the feed gave an id that was known, and by its price otherwise: it set the
+last price, a minute's or a session's close if that is its price to the last bit. Only such are changed, and of minutes
+and sessions only recent ones, since a correction follows its print within the session or the next. What a cancelled
+print leaves is the price before it, as far as that is known: the close of the minute before. Volumes are mended where
+the print is known by its id; highs and lows stay as they were, and what was decided is not decided again.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,27 +27,73 @@ REACH: Final = 15 * MINUTE
 
 
 def take_corrections(state: MarketState, frame: pl.DataFrame) -> bool:
-    """Take in corrections (:data:`connectors.batch.CORRECTIONS`); whether closed minutes or sessions have changed."""
+    """Take in corrections (:data:`connectors.batch.CORRECTIONS`); whether closed minutes or sessions have changed.
+
+    One with an id has the time of its print, and its volume was counted.
+    """
     codes, at = state.codes(frame["symbol"]), times(frame["ts"])
-    old, new = numbers(frame, "price", "new_price")
+    old, new, size, new_size = numbers(frame, "price", "new_price", "size", "new_size")
+    found = frame["id"].is_not_null().to_list()
     changed = False
-    for code, ns, wrong, right in zip(codes.tolist(), at.tolist(), old.tolist(), new.tolist(), strict=True):
+    for row, (code, ns) in enumerate(zip(codes.tolist(), at.tolist(), strict=True)):
+        wrong, right = float(old[row]), float(new[row])
+        # What is traded at the very moment is in the rings by whole milliseconds.
+        reach = MILLISECOND if found[row] else REACH
+        if found[row] and size[row] >= 0:
+            changed |= _add_volume(state, code, ns, float(np.nan_to_num(new_size[row]) - size[row]))
         if wrong > 0:
-            changed |= _revise(state, code, ns, wrong, right if right > 0 else np.nan)
+            changed |= _revise(state, _Print(code, ns, wrong, right if right > 0 else np.nan, reach))
     return changed
 
 
-def _revise(state: MarketState, code: int, ns: int, wrong: float, right: float) -> bool:
-    rings = [state.minutes] if state.seconds is None else [state.minutes, state.seconds]
-    changed = [_revise_ring(ring, code, ns, wrong, right) for ring in rings]
+@dataclass(frozen=True, slots=True)
+class _Print:
+    """A print of `wrong`, which is `right` now or, NaN, was none; it was made within `reach` of `ns`."""
+
+    code: int
+    ns: int
+    wrong: float
+    right: float
+    reach: int
+
+    def made(self, price: float, ns: int) -> bool:
+        """Whether a price of some moment is that print's."""
+        return price == self.wrong and (self.reach == REACH or abs(ns - self.ns) < self.reach)
+
+
+def _add_volume(state: MarketState, code: int, ns: int, volume: float) -> bool:
+    """Count more, or less, volume of a print of `ns`; whether closed minutes or sessions have changed."""
+    c = state.columns
     session = state.calendar.session_at(ns)
-    if session < state.session and session in state.sessions and state.sessions.close(session)[code] == wrong:
+    if session < state.session:
+        if session not in state.sessions or state.sessions.volumes is None:
+            return False
+        state.sessions.add_volume(session, code, volume)
+    elif ns > state.minute_end - MINUTE:
+        c.minute_volume[code] = max(c.minute_volume[code] + volume, 0.0)
+    else:
+        c.session_volume[code] = max(c.session_volume[code] + volume, 0.0)
+    if ns <= state.minute_end - MINUTE and state.volumes is not None:
+        state.volumes.add(state.calendar.session_at(ns), ns, code, volume)
+        return True
+    return session < state.session
+
+
+def _revise(state: MarketState, it: _Print) -> bool:
+    code, right = it.code, it.right
+    rings = [state.minutes] if state.seconds is None else [state.minutes, state.seconds]
+    session = state.calendar.session_at(it.ns)
+    past = session < state.session and session in state.sessions and state.sessions.close(session)[code] == it.wrong
+    # The close is the print's if the minute that ended the session shows it, as far as that is kept.
+    past = past and (it.reach == REACH or _closed_with(state, session, it))
+    changed = [_revise_ring(ring, it) for ring in rings]
+    if past:
         state.sessions.close(session)[code] = right if right > 0 else _close_before(state, code, session)
         changed.append(True)
     c = state.columns
-    if c.trade_price[code] == wrong:
+    if it.made(float(c.trade_price[code]), int(c.trade_ts[code])):
         c.trade_price[code] = right
-    if c.price[code] == wrong:
+    if it.made(float(c.price[code]), int(c.price_ts[code])):
         row = state.minutes.stop - 1
         before = state.minutes.row(row)[0][code] if len(state.minutes) else np.nan
         c.price[code] = right if right > 0 else before
@@ -56,17 +104,26 @@ def _revise(state: MarketState, code: int, ns: int, wrong: float, right: float) 
     return any(changed)
 
 
-def _revise_ring(ring: PriceRing, code: int, ns: int, wrong: float, right: float) -> bool:
+def _closed_with(state: MarketState, session: int, it: _Print) -> bool:
+    ring = state.minutes
+    row = ring.last_at(state.calendar.close_ns(session))
+    if row < ring.first:
+        return True
+    prices, ages = ring.row(row)
+    return it.made(float(prices[it.code]), ring.end(row) - int(ages[it.code]) * MILLISECOND)
+
+
+def _revise_ring(ring: PriceRing, it: _Print) -> bool:
     """The rows that show the print, and those it is carried forward to, show what is right."""
-    changed = False
-    for row in range(max(ring.first, ring.last_at(ns - REACH)), ring.stop):
+    changed, code = False, it.code
+    for row in range(max(ring.first, ring.last_at(it.ns - REACH)), ring.stop):
         prices, ages = ring.row(row)
         made = ring.end(row) - int(ages[code]) * MILLISECOND
-        if prices[code] != wrong or abs(made - ns) > REACH:
+        if prices[code] != it.wrong or abs(made - it.ns) > it.reach:
             continue
         changed = True
-        if right > 0:
-            prices[code] = right
+        if it.right > 0:
+            prices[code] = it.right
         elif row > ring.first:
             before, ages_before = ring.row(row - 1)
             prices[code] = before[code]

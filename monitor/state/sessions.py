@@ -95,6 +95,12 @@ class SessionPrices:
         if self.volumes is not None:
             self.volumes[self.first - self._origin : min(before, self.stop) - self._origin, code] *= factor
 
+    def add_volume(self, session: int, code: int, volume: float) -> None:
+        """Count more, or less, of an instrument in a stored session; what is not known stays so."""
+        if self.volumes is not None:
+            row = self.volumes[session - self._origin]
+            row[code] = np.maximum(row[code] + volume, 0.0)
+
     def expire(self, before: int) -> None:
         """Forget sessions before an ordinal, but not that there were some: what follows is known to be missing."""
         if self.begun and before > self.first:

@@ -86,6 +86,13 @@ class MinuteVolumes:
         if place >= 0:
             self._sums[self._first : self._after(upto), place] *= factor
 
+    def add(self, session: int, ns: int, code: int, volume: float) -> None:
+        """Count more, or less, of an instrument in the minute of a session that `ns` is in."""
+        place = int(self.places(np.array([code]))[0])
+        rows = slice(self._after(-(-ns // MINUTE) * MINUTE - 1), self._after(self._calendar.close_ns(session)))
+        if place >= 0:
+            self._sums[rows, place] = np.maximum(self._sums[rows, place] + volume, 0.0)
+
     def expire(self, upto: int) -> None:
         """Forget the minutes up to a session's close."""
         self._first = self._after(upto)

@@ -32,7 +32,7 @@ def status(tape: Tape, code: str, when: str) -> None:
 def correct(tape: Tape, old: float, new: float | None, when: str) -> None:
     kind = "correction" if new else "cancel"
     row = pl.DataFrame(
-        [(at(when), "IWM", kind, 1, old, 1.0, None, new, None)], schema=CORRECTIONS.names(), orient="row"
+        [(at(when), "IWM", kind, None, old, 1.0, None, new, None)], schema=CORRECTIONS.names(), orient="row"
     )
     tape.state.apply(Batch("t", 0, corrections=row.with_columns(pl.col("ts").cast(TIME)).cast(CORRECTIONS)), at(when))
 
@@ -109,3 +109,62 @@ def test_a_trade_without_a_price_is_volume_alone(nyse):
     view = state.view(("SPY",))
     assert (view.prices()[0], view.price_times()[0]) == (690.0, first)
     assert view.volume(Word.OPEN)[0] == 107.0
+
+
+def take_back(tape: Tape, number: int | None, price: float, size: float, when: str, at_: str, new=(None, None)) -> None:
+    """A correction as it leaves the filter: `when` is the time of the print where it has a number."""
+    kind = "correction" if new[0] else "cancel"
+    row = pl.DataFrame(
+        [(at(when), "IWM", kind, number, price, size, None, *new)], schema=CORRECTIONS.names(), orient="row"
+    )
+    tape.state.apply(Batch("t", 0, corrections=row.with_columns(pl.col("ts").cast(TIME)).cast(CORRECTIONS)), at(at_))
+
+
+def test_of_two_prints_at_one_price_only_the_one_that_was_taken_back_goes(tape):
+    tape.trade("IWM", 249.0, "2026-01-23 09:59:30")
+    tape.trade("IWM", 250.0, "2026-01-23 10:01:10")
+    tape.trade("IWM", 250.0, "2026-01-23 10:01:40")
+    take_back(tape, 1, 250.0, 1.0, "2026-01-23 10:01:10", "2026-01-23 10:03:00")
+    assert price(tape) == 250.0
+    take_back(tape, 2, 250.0, 1.0, "2026-01-23 10:01:40", "2026-01-23 10:04:00")
+    assert price(tape) == 249.0
+
+
+def test_a_print_known_by_its_id_is_found_however_late(tape):
+    tape.trade("IWM", 249.0, "2026-01-23 10:00:00")
+    tape.trade("IWM", 250.0, "2026-01-23 10:01:10")
+    take_back(tape, 1, 250.0, 1.0, "2026-01-23 10:01:10", "2026-01-23 10:25:00", (251.0, 1.0))
+    assert tape.state.quotes_frame()["price"].to_list() == [251.0]
+    minutes = tape.state.minutes
+    assert {minutes.row(row)[0][0] for row in range(minutes.last_at(at("2026-01-23 10:02:00")), minutes.stop)} == {
+        251.0
+    }
+
+
+def test_volume_follows_what_is_taken_back_in_the_open_minute_a_closed_one_and_the_session_before(nyse):
+    state = MarketState(nyse)
+    state.needs(Requirements(("IWM",), volume_sessions=1, volume_clock_ns=30 * 60 * 10**9, clock_ns=30 * 60 * 10**9))
+    tape = Tape(state)
+    for price_, when, size in (
+        (249.0, "2026-01-22 10:00:10", 70.0),
+        (250.0, "2026-01-23 09:40:10", 100.0),
+        (250.0, "2026-01-23 10:01:10", 30.0),
+        (250.0, "2026-01-23 10:10:10", 7.0),
+    ):
+        tape.trade("IWM", price_, when, size)
+    tape.advance("2026-01-23 10:10:20")
+
+    def volumes():
+        view = tape.state.view(("IWM",))
+        session = tape.state.sessions.volumes_of(tape.state.session - 1, tape.state.session - 1, np.array([0]))
+        return view.volume(Word.OPEN)[0], view.volume(Clock(15 * 60 * 10**9))[0], session[0, 0]
+
+    assert volumes() == (137.0, 37.0, 70.0)
+    take_back(tape, 1, np.nan, 30.0, "2026-01-23 10:01:10", "2026-01-23 10:10:30")
+    assert volumes() == (107.0, 7.0, 70.0)
+    take_back(tape, 2, 250.0, 7.0, "2026-01-23 10:10:10", "2026-01-23 10:10:40", (250.0, 5.0))
+    assert volumes() == (105.0, 5.0, 70.0)
+    take_back(tape, 3, 249.0, 70.0, "2026-01-22 10:00:10", "2026-01-23 10:10:50", (249.0, 60.0))
+    assert volumes() == (105.0, 5.0, 60.0)
+    take_back(tape, None, 250.0, 5.0, "2026-01-23 10:10:10", "2026-01-23 10:10:55")
+    assert volumes() == (105.0, 5.0, 60.0)
