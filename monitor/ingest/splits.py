@@ -32,6 +32,9 @@ JUMP: Final = 1.3
 _AGAIN_NS: Final = 24 * 3600 * 1_000_000_000
 """How long a jump that was undone is suspected again where the price is back at it."""
 
+_ANSWERED_NS: Final = 48 * 3600 * 1_000_000_000
+"""How far from a jump an answer to it may be dated."""
+
 _RATIOS: Final = (
     *((n, 1) for n in (2, 3, 4, 5, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)),
     (3, 2),
@@ -87,7 +90,7 @@ class SplitWatch:
         self._known[code] = sorted(actions)
         suspicion = self.suspected.get(code)
         self._undone.pop(code, None)
-        if suspicion and any(abs(at - suspicion.at) < 2 * 86_400 * 10**9 for at, _ in actions):
+        if suspicion and any(abs(at - suspicion.at) < _ANSWERED_NS for at, _ in actions):
             del self.suspected[code]
 
     def level(self, code: int, price: float, then: int, now: int) -> float:
@@ -98,8 +101,12 @@ class SplitWatch:
         return price
 
     def told(self, code: int, then: int, now: int) -> bool:
-        """Whether a split, or that there was none, is known of between two moments."""
-        return any(then < at <= now for at, _ in self._known.get(code, ()))
+        """Whether a split is known of between two moments, or that there was none about then.
+
+        The latter is said by the day: a halt may end at half the price in the afternoon of it.
+        """
+        known = self._known.get(code, ())
+        return any(then < at <= now or (factor == 1 and abs(now - at) < _ANSWERED_NS) for at, factor in known)
 
     def refuses(
         self,

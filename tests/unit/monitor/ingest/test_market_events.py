@@ -108,6 +108,15 @@ def test_an_error_in_the_first_print_is_undone_by_the_next():
     assert not truth.suspected_splits()
 
 
+def test_said_to_be_no_split_a_halt_that_ended_at_half_the_price_is_seen():
+    truth = TruthFilter()
+    assert passed(truth, trades=trades((0, "X", 100.0), (5 * 3600, "X", 50.0))) == [100]
+    assert list(truth.suspected_splits()) == ["X"]
+    truth.tell_splits("X", [(at(-10 * 3600), 1.0)])  # dated by the day, which began before the last price
+    assert passed(truth, trades=trades((5 * 3600 + 1, "X", 50.1), (5 * 3600 + 2, "X", 50.2))) == [50.1, 50.2]
+    assert not truth.suspected_splits()
+
+
 @pytest.mark.parametrize("kind", ["trades", "quotes"])
 def test_a_print_of_before_the_split_that_comes_late_answers_nothing(kind):
     truth = TruthFilter()
