@@ -4,7 +4,8 @@ A print is found by its time and price where the feed gave an id that was known,
 last price, a minute's or a session's close if that is its price to the last bit. Only such are changed, and of minutes
 and sessions only recent ones, since a correction follows its print within the session or the next. What a cancelled
 print leaves is the price before it, as far as that is known: the close of the minute before. Volumes are mended where
-the print is known by its id; highs and lows stay as they were, and what was decided is not decided again.
+the print is known by its id, and so are the open, high and low of what is open; those of what has closed stay as they
+were, and what was decided is not decided again.
 """
 
 from __future__ import annotations
@@ -101,7 +102,30 @@ def _revise(state: MarketState, it: _Print) -> bool:
         if not right > 0 and len(state.minutes):
             age = int(state.minutes.row(row)[1][code]) * MILLISECOND
             c.price_ts[code] = min(int(c.price_ts[code]), state.minutes.end(row) - age)
+    if it.reach != REACH:
+        _mend_open(state, it)
     return any(changed)
+
+
+def _mend_open(state: MarketState, it: _Print) -> None:
+    """The open minute and session without the print: as an open it waits for the next print where nothing replaces it.
+
+    Of a high or low that is gone the prints below are not kept: it is the further of the open and the price then.
+    """
+    c = state.columns
+    spans = (
+        (it.ns > state.minute_end - MINUTE, c.minute_open, c.minute_high, c.minute_low),
+        (it.ns >= state.calendar.open_ns(state.session), c.session_open, c.session_high, c.session_low),
+    )
+    for within, opens, highs, lows in spans:
+        if not within:
+            continue
+        if opens[it.code] == it.wrong:
+            opens[it.code] = it.right
+        left = [v for v in (float(opens[it.code]), float(c.price[it.code]), it.right) if v > 0]
+        for extremes, furthest, none in ((highs, max, -np.inf), (lows, min, np.inf)):
+            known = [*left] if extremes[it.code] == it.wrong else [*left, float(extremes[it.code])]
+            extremes[it.code] = furthest(known, default=none)
 
 
 def _closed_with(state: MarketState, session: int, it: _Print) -> bool:

@@ -168,3 +168,30 @@ def test_volume_follows_what_is_taken_back_in_the_open_minute_a_closed_one_and_t
     assert volumes() == (105.0, 5.0, 60.0)
     take_back(tape, None, 250.0, 5.0, "2026-01-23 10:10:10", "2026-01-23 10:10:55")
     assert volumes() == (105.0, 5.0, 60.0)
+
+
+def open_bar(tape: Tape, span: str) -> tuple[float, ...]:
+    return tuple(float(getattr(tape.state.columns, f"{span}_{name}")[0]) for name in ("open", "high", "low"))
+
+
+@pytest.mark.parametrize("span", ["minute", "session"])
+def test_the_open_bar_is_without_what_was_taken_back(tape, span):
+    tape.trade("IWM", 250.0, "2026-01-23 10:00:10")
+    tape.trade("IWM", 299.0, "2026-01-23 10:00:20")
+    tape.trade("IWM", 248.0, "2026-01-23 10:00:30")
+    tape.trade("IWM", 251.0, "2026-01-23 10:00:40")
+    assert open_bar(tape, span) == (250.0, 299.0, 248.0)
+    take_back(tape, 1, 299.0, 1.0, "2026-01-23 10:00:20", "2026-01-23 10:00:41")
+    assert open_bar(tape, span) == (250.0, 251.0, 248.0)
+    take_back(tape, 2, 248.0, 1.0, "2026-01-23 10:00:30", "2026-01-23 10:00:42", (249.0, 1.0))
+    assert open_bar(tape, span) == (250.0, 251.0, 249.0)
+    take_back(tape, 3, 250.0, 1.0, "2026-01-23 10:00:10", "2026-01-23 10:00:43", (250.5, 1.0))
+    assert open_bar(tape, span) == (250.5, 251.0, 249.0)
+
+
+def test_the_next_print_opens_where_the_first_was_none(tape):
+    tape.trade("IWM", 299.0, "2026-01-23 09:30:10")
+    take_back(tape, 1, 299.0, 1.0, "2026-01-23 09:30:10", "2026-01-23 09:30:12")
+    assert np.isnan(open_bar(tape, "session")[0])
+    tape.trade("IWM", 250.0, "2026-01-23 09:30:14")
+    assert open_bar(tape, "session") == (250.0, 250.0, 250.0)
