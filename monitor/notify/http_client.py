@@ -83,7 +83,7 @@ class HttpClient:
     def __init__(self, deadline: float, login: tuple[str, str] | None = None) -> None:
         """`login`: user and password."""
         self._deadline = deadline
-        self._client = httpx.AsyncClient(auth=login, timeout=deadline)
+        self._client = httpx.AsyncClient(auth=login, timeout=deadline, event_hooks={"response": [_stay]})
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         """Post once. Raises NoAnswer."""
@@ -109,6 +109,11 @@ class HttpClient:
             text,
             retry_after(answer.status_code, answer.headers.get("Retry-After"), clock.wall_ns()),
         )
+
+
+async def _stay(answer: httpx.Response) -> None:
+    """Drop where a redirection points: it is not followed, and httpx raises all sorts where it cannot read it."""
+    answer.headers.pop("Location", None)
 
 
 async def _beginning(answer: httpx.Response, end: float) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import math
 from email.utils import format_datetime
@@ -63,3 +64,23 @@ def test_whatever_stands_there_is_seconds_or_nothing(value):
 
 def test_a_date_that_is_over_is_now():
     assert retry_after(429, "Fri, 31 Dec 1999 23:59:59 GMT", WALL) == 0.0
+
+
+@pytest.mark.parametrize("place", ["http://xn--a/", "mailto:x", "http://[::1", "http://a:99999999/", "/there"])
+def test_a_redirection_is_an_answer_wherever_it_points(place):
+    async def answers(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async def posted():
+        async with await asyncio.start_server(answers, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            client = http_client.HttpClient(5.0)
+            try:
+                return await client.post(f"http://127.0.0.1:{port}/", b"", {})
+            finally:
+                await client.close()
+
+    assert asyncio.run(posted()).verdict is Verdict.FATAL
