@@ -63,6 +63,20 @@ class BarLog:
         day = int(self._calendar.dates[session].astype(np.int64))
         self._sessions.append(_Closed(day, codes, prices, np.empty(0, np.uint32)))
 
+    def revise_minute(self, end: int, code: int, wrong: float, close: float, age: int) -> None:
+        """A closed minute that nobody has collected has another close, NaN for none; `wrong` was none of its prices."""
+        for part in self._minutes:
+            at = int(np.searchsorted(part.codes, code)) if part.key == end - MINUTE else len(part.codes)
+            if at == len(part.codes) or part.codes[at] != code:
+                continue
+            open_, high, low, closes, _ = part.prices
+            closes[at], part.ages[at] = close, age
+            if open_[at] == wrong:
+                open_[at] = close
+            for extremes, furthest in ((high, np.fmax), (low, np.fmin)):
+                known = np.nan if extremes[at] == wrong else extremes[at]
+                extremes[at] = furthest(known, furthest(open_[at], close))
+
     def take(self, index: SymbolIndex) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Minute bars and session bars since the last call, in order of time."""
         symbols = pl.Series(index.symbols(), dtype=pl.Categorical())

@@ -4,8 +4,8 @@ A print is found by its time and price where the feed gave an id that was known,
 last price, a minute's or a session's close if that is its price to the last bit. Only such are changed, and of minutes
 and sessions only recent ones, since a correction follows its print within the session or the next. What a cancelled
 print leaves is the price before it, as far as that is known: the close of the minute before. Volumes are mended where
-the print is known by its id, and so are the open, high and low of what is open; those of what has closed stay as they
-were, and what was decided is not decided again.
+the print is known by its id, and so are the open, high and low of what is open. A closed minute that waits for the next
+checkpoint is mended too, one that is stored is not. What was decided is not decided again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from monitor.state.ring import MILLISECOND, PriceRing
 from monitor.state.rows import numbers, times
 
 if TYPE_CHECKING:
+    from monitor.state.bars import BarLog
     from monitor.state.market import MarketState
 
 REACH: Final = 15 * MINUTE
@@ -87,7 +88,7 @@ def _revise(state: MarketState, it: _Print) -> bool:
     past = session < state.session and session in state.sessions and state.sessions.close(session)[code] == it.wrong
     # The close is the print's if the minute that ended the session shows it, as far as that is kept.
     past = past and (it.reach == REACH or _closed_with(state, session, it))
-    changed = [_revise_ring(ring, it) for ring in rings]
+    changed = [_revise_ring(ring, it, state.bars if ring is state.minutes else None) for ring in rings]
     if past:
         state.sessions.close(session)[code] = right if right > 0 else _close_before(state, code, session)
         changed.append(True)
@@ -137,8 +138,8 @@ def _closed_with(state: MarketState, session: int, it: _Print) -> bool:
     return it.made(float(prices[it.code]), ring.end(row) - int(ages[it.code]) * MILLISECOND)
 
 
-def _revise_ring(ring: PriceRing, it: _Print) -> bool:
-    """The rows that show the print, and those it is carried forward to, show what is right."""
+def _revise_ring(ring: PriceRing, it: _Print, bars: BarLog | None) -> bool:
+    """The rows that show the print, and those it is carried forward to, show what is right; `bars` of them too."""
     changed, code = False, it.code
     for row in range(max(ring.first, ring.last_at(it.ns - REACH)), ring.stop):
         prices, ages = ring.row(row)
@@ -155,6 +156,8 @@ def _revise_ring(ring: PriceRing, it: _Print) -> bool:
             ages[code] = min(int(ages_before[code]) + passed, np.iinfo(np.uint32).max)
         else:
             prices[code] = np.nan
+        if bars is not None:
+            bars.revise_minute(ring.end(row), code, it.wrong, float(prices[code]), int(ages[code]))
     return changed
 
 

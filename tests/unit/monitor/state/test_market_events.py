@@ -195,3 +195,17 @@ def test_the_next_print_opens_where_the_first_was_none(tape):
     assert np.isnan(open_bar(tape, "session")[0])
     tape.trade("IWM", 250.0, "2026-01-23 09:30:14")
     assert open_bar(tape, "session") == (250.0, 250.0, 250.0)
+
+
+@pytest.mark.parametrize(("new", "bar"), [((251.0, 1.0), (251.0, 251.0, 251.0, 251.0)), ((None, None), (249.0,) * 4)])
+def test_a_closed_minute_is_stored_without_what_was_taken_back_and_restored_so(tape, nyse, new, bar):
+    tape.trade("IWM", 249.0, "2026-01-23 10:00:10")
+    tape.trade("IWM", 299.0, "2026-01-23 10:01:10")
+    tape.advance("2026-01-23 10:03:00")
+    take_back(tape, 1, 299.0, 1.0, "2026-01-23 10:01:10", "2026-01-23 10:03:10", new)
+    frames, minutes = tape.state.checkpoint_frames(), tape.state.closed_bars()[0]
+    assert minutes.select("open", "high", "low", "close").row(1) == bar
+    again = MarketState(nyse, clock_ns=30 * 60 * 10**9)
+    again.restore(frames, [minutes], [])
+    for state in (tape.state, again):
+        assert state.view(("IWM",)).base(Clock(60 * 10**9))[0] == bar[3]
