@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -246,8 +245,8 @@ class _Columns:
             return
         self.symbols += self._names(rows)
         self._times += [row.ts for row in rows]
-        for name, column in self._numbers.items():
-            column.extend(map(attrgetter(name), rows))
+        for column, values in zip(self._numbers.values(), payload.NUMBERS[self._kind](rows), strict=True):
+            column.extend(values)
         if self._kind == "trades":
             self._ids += [row.id for row in rows]
         elif self._kind == "bars":

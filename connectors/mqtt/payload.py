@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -116,6 +116,45 @@ _PACKED: Final[dict[Kind, _Decoders]] = {
     "bars": _Decoders(msgspec.msgpack, PackedBarRow),
     "statuses": _Decoders(msgspec.msgpack, PackedStatusRow),
 }
+
+
+def _quote_numbers(rows: Sequence[Any]) -> tuple[list[float], ...]:
+    return (
+        [row.bid for row in rows],
+        [row.ask for row in rows],
+        [row.bid_size for row in rows],
+        [row.ask_size for row in rows],
+    )
+
+
+def _trade_numbers(rows: Sequence[Any]) -> tuple[list[float], ...]:
+    return [row.price for row in rows], [row.size for row in rows]
+
+
+def _bar_numbers(rows: Sequence[Any]) -> tuple[list[float], ...]:
+    return (
+        [row.open for row in rows],
+        [row.high for row in rows],
+        [row.low for row in rows],
+        [row.close for row in rows],
+        [row.volume for row in rows],
+    )
+
+
+def _status_numbers(_: Sequence[Any]) -> tuple[list[float], ...]:
+    return ()
+
+
+NUMBERS: Final[dict[Kind, Callable[[Sequence[Any]], tuple[list[float], ...]]]] = {
+    "quotes": _quote_numbers,
+    "trades": _trade_numbers,
+    "bars": _bar_numbers,
+    "statuses": _status_numbers,
+}
+"""By kind, the numbers of rows as columns, in the order of its fields.
+
+Written out, because the interpreter reads an attribute that is named in the code in half the time of `attrgetter`.
+"""
 
 UNREADABLE_PAYLOAD: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
