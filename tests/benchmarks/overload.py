@@ -98,7 +98,7 @@ async def overload(folder: Path, seconds: float, *, calibrating: float, backlog_
         url = (await sender.line("ws://")).strip()
         config = configure(folder, url, "msgpack", instruments=INSTRUMENTS, count=RULES)
         async with monitor(folder, config, backlog_mb=backlog_mb) as running, store(folder) as opened:
-            sending = asyncio.create_task(sender.line("{"))
+            sending = asyncio.create_task(sender.line("{", patience=calibrating + seconds + PATIENCE))
             journal: Counter[str] = Counter()
             counting = asyncio.create_task(_count(opened, journal))
             samples, conflated = Samples(), 0

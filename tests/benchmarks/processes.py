@@ -37,10 +37,10 @@ class Program:
     process: asyncio.subprocess.Process
     said: Path
 
-    async def line(self, containing: str = "") -> str:
-        """The next line with that text."""
+    async def line(self, containing: str = "", patience: float = PATIENCE) -> str:
+        """The next line with that text; `patience`: seconds to wait for it."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while data := await self.process.stdout.readline():
                 if containing in (text := data.decode()):
                     return text
