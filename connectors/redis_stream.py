@@ -32,6 +32,7 @@ TOPIC: Final = "stream"
 ENTRIES: Final = 2_000
 """Entries asked for at once."""
 _BLOCK_MS: Final = 1_000
+_AGAIN: Final = 0.1
 _PATIENCE: Final = 10.0
 """Seconds for an answer, beyond the time that the server is asked to wait."""
 
@@ -165,8 +166,10 @@ class StreamLine:
 
     async def close(self) -> None:
         """End the line."""
-        self._reading.cancel()
-        await asyncio.wait([self._reading])
+        while not self._reading.done():
+            # Again and again: a cancellation that comes while the client ends a request is lost in it.
+            self._reading.cancel()
+            await asyncio.wait([self._reading], timeout=_AGAIN)
         self._news.set()
         with contextlib.suppress(RedisError, OSError):
             await self._client.aclose()
