@@ -48,14 +48,18 @@ class RecentPrints:
         keys, prints = keys[-self._limit :], prints[-self._limit :]
         if len(self):  # feeds have watermarks of their own; here time only goes on
             keys = np.maximum(keys, self._keys[self._end - 1])
-        live = slice(self._start, self._end)
-        self._start += int(np.searchsorted(self._keys[live], int(keys[-1]) - self._span))
         self._start = max(self._start, self._end + len(keys) - self._limit)
         if self._end + len(keys) > len(self._keys):
             self._make_room(len(keys))
         self._keys[self._end : self._end + len(keys)] = keys
         self._prints[self._end : self._end + len(keys)] = prints
         self._end += len(keys)
+
+    def expire(self) -> None:
+        """Forget what is too old by the newest; between batches, or the rows of one would not know of each other."""
+        if len(self):
+            live = self._keys[self._start : self._end]
+            self._start += int(np.searchsorted(live, int(live[-1]) - self._span))
 
     def repeats(self, prints: Fingerprints, earliest: int) -> npt.NDArray[np.bool_]:
         """Which of these trades, in arrival order, equal one before it or one remembered.

@@ -121,6 +121,10 @@ class TradeFilter:
         """How many prints wait to be confirmed."""
         return len(self._held)
 
+    def begin_batch(self) -> None:
+        """Trades of the batches before are remembered for a while only."""
+        self._recent.expire()
+
     def judge(self, feed: str, frame: pl.DataFrame, trades: TradeColumns, quotes: QuoteFilter) -> TradeVerdict:
         """The verdict on a batch's trades, after `quotes` has judged the batch's quotes.
 

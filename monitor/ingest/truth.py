@@ -153,6 +153,7 @@ class TruthFilter:
             if frame.height and (rows := self._timely(feed, kind, self._sound(feed, kind, frame), now_ns, floor))
         }
         self.arrivals.saw(feed, batch.received_at, [(rows.codes, rows.times) for rows in timely.values()])
+        self._trades.begin_batch()
         volumes = self._volumes(feed, timely)
         timely = {kind: kept for kind, rows in timely.items() if (kept := self._unshadowed(feed, kind, rows, now_ns))}
         self._quotes.forget_batch()
