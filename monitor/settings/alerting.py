@@ -110,7 +110,7 @@ class ReceiverSettings(Model):
     """Somewhere alerts go."""
 
     urls: Annotated[tuple[SecretStr, ...], Field(min_length=1)] = Field(
-        description="addresses: console://, alertmanager://, webhook://, or those of apprise (mailtos://, slack://, ...)"
+        description="addresses: console://, alertmanager://, webhook://, those of apprise (mailtos://, slack://, ...)"
     )
     type: Literal["alertmanager", "webhook"] | None = Field(
         default=None,
