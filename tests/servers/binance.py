@@ -37,12 +37,16 @@ class Exchange:
         """One line."""
         line: list[ServerConnection] = []
         self.lines.append(line)
-        async for text in socket:
-            request = json.loads(text)
-            self.requests.append(request)
-            await socket.send(json.dumps({"result": None, "id": request["id"]}))
-            line.append(socket)
-        self.ended.append(line)
+        try:
+            async for text in socket:
+                request = json.loads(text)
+                self.requests.append(request)
+                await socket.send(json.dumps({"result": None, "id": request["id"]}))
+                line.append(socket)
+        except ConnectionClosed:  # cut instead of closed: over all the same
+            return
+        finally:
+            self.ended.append(line)
 
     async def trades(self) -> None:
         """A trade every millisecond, to all lines."""
