@@ -56,15 +56,15 @@ CHECKPOINT: Final[Mapping[str, pl.Schema]] = {
     ),
     "minutes": _CELLS,
     "seconds": _CELLS,
-    "volumes": pl.Schema({"symbol": pl.String(), "since": pl.Int64()}),
+    "volumes": pl.Schema({"symbol": pl.String(), "since": pl.Int64(), "begin": pl.Int64()}),
     "series": SERIES,
     "actions": APPLIED,
 }
 """Frames of a checkpoint. `state` is one row. `minutes` is the oldest stored minute, `seconds` what changed in every
 stored second; a row without a symbol only says that there was such a step. `volumes`: when each instrument whose
-volumes by the minute are kept first had one. `series`: what came of external series with the data. `actions`: corporate
-actions that the prices are adjusted for. Times are UTC nanoseconds. A checkpoint of an earlier version may lack columns
-of `instruments`, and the last three."""
+volumes by the minute are kept first had one, and from when on the minutes are complete. `series`: what came of external
+series with the data. `actions`: corporate actions that the prices are adjusted for. Times are UTC nanoseconds. A
+checkpoint of an earlier version may lack columns of `instruments` and `volumes`, and the last three."""
 
 MINUTE_COLUMNS: Final = ("ts", "symbol", "close", "age_ms")
 SESSION_COLUMNS: Final = ("ts", "symbol", "open", "close")
@@ -185,10 +185,11 @@ def _completed(frames: Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]
     lacking = [pl.lit(defaults[name][0], defaults.schema[name]).alias(name) for name in _ADDED]
     lacking = [expression for expression in lacking if expression.meta.output_name() not in own.columns]
     whole = own.with_columns(lacking).select(CHECKPOINT["instruments"].names()) if lacking else own
-    return {name: pl.DataFrame(schema=CHECKPOINT[name]) for name in ("volumes", "series", "actions")} | {
-        **frames,
-        "instruments": whole,
-    }
+    completed = {name: pl.DataFrame(schema=CHECKPOINT[name]) for name in ("volumes", "series", "actions")}
+    completed |= {**frames, "instruments": whole}
+    if "begin" not in completed["volumes"].columns:
+        completed["volumes"] = completed["volumes"].with_columns(begin=pl.lit(0, pl.Int64()))
+    return completed
 
 
 def _check(frames: Mapping[str, pl.DataFrame]) -> dict[str, int]:
@@ -262,7 +263,9 @@ def _put_row(state: MarketState, ring: PriceRing, cells: pl.DataFrame) -> None:
 def _first_volumes(volumes: MinuteVolumes | None, symbols: pl.Series) -> pl.DataFrame:
     if volumes is None:
         return pl.DataFrame(schema=CHECKPOINT["volumes"])
-    return pl.DataFrame({"symbol": symbols.gather(volumes.codes), "since": volumes.since})
+    return pl.DataFrame({"symbol": symbols.gather(volumes.codes), "since": volumes.since}).with_columns(
+        begin=pl.lit(volumes.begin, pl.Int64())
+    )
 
 
 def _volumes_of(state: MarketState, frame: pl.DataFrame, bars: _MinuteBars) -> Bars:
@@ -303,10 +306,12 @@ def _restore_minutes(
     ring.fill()
     ring.expire(kept_from)
     if state.volumes is not None:
-        since = dict(first_volumes.rows())
+        since = dict(first_volumes.select("symbol", "since").rows())
         symbols = state.index.symbols()
         known = [since.get(symbols[code], 0) for code in state.volumes.codes.tolist()]
-        state.volumes.restore(volumes, np.array(known, dtype=np.int64), state.oldest_volume_close(state.minute_end))
+        begin = int(first_volumes["begin"][0]) if first_volumes.height else 0
+        oldest = state.oldest_volume_close(state.minute_end)
+        state.volumes.restore(volumes, np.array(known, dtype=np.int64), begin, oldest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,10 +132,13 @@ class MinuteVolumes:
                 volumes[later, back - 1] = np.where(seen, at, np.nan)
         return volumes[0], volumes[1]
 
-    def restore(self, bars: Iterable[Bars], since: Ints, oldest: int) -> None:
-        """Rows from stored minute bars after `oldest`, a session's close; one that comes twice counts once."""
+    def restore(self, bars: Iterable[Bars], since: Ints, begin: int, oldest: int) -> None:
+        """Rows from stored minute bars after `oldest`, a session's close; one that comes twice counts once.
+
+        They are complete from `begin` on. Bars from before it are more than there was: their sessions are whole.
+        """
         parts = list(bars)
-        self.since = since.copy()
+        self.since, self.begin = since.copy(), begin
         if not parts:
             return
         every, codes, volumes = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -152,7 +155,8 @@ class MinuteVolumes:
             np.add.accumulate(sums[start:stop], axis=0, out=sums[start:stop])
         self._ends, self._sums = np.concatenate([ends, np.zeros(_FIRST_ROWS, dtype=np.int64)]), sums
         self._first, self._stop = 0, len(ends)
-        self.begin = self._calendar.close_ns(int(sessions[0]) - 1)
+        if not begin or ends[0] <= begin:
+            self.begin = self._calendar.close_ns(int(sessions[0]) - 1)
 
     def _see_first(self, ends: Ints, volumes: Floats) -> None:
         known = ~np.signbit(volumes)

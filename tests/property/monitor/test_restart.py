@@ -176,3 +176,10 @@ def test_a_restart_anywhere_changes_nothing(moves, data):
     assert lived.keys() == rebuilt.keys()
     for name, frame in lived.items():
         assert_frame_equal(frame, rebuilt[name], check_exact=True)
+
+
+def test_a_restart_does_not_reach_back_before_the_first_volume():
+    batches = tape([(1, 0, "A"), (400, 0, "A"), (1, 0, "A")])
+    _, decided, _ = asyncio.run(played(batches, set(), set()))
+    _, decided_again, _ = asyncio.run(played(batches, {1}, {1}))
+    assert decided_again == decided
