@@ -81,6 +81,18 @@ def test_history_alone_can_be_restored(lived, new_state):
     assert restored.view(("IWM", "SPY")).base(Sessions(1)).tolist() == [149, 600]
 
 
+def test_a_checkpoint_of_an_earlier_version_lacks_nothing_that_matters(lived, new_state):
+    minutes, sessions = lived.closed_bars()
+    frames = lived.checkpoint_frames()
+    old = {name: frame for name, frame in frames.items() if name not in ("series", "actions")}
+    old["volumes"] = frames["volumes"].drop("begin")
+    old["instruments"] = frames["instruments"].drop("bar_start", "bar_volume", "halted_since")
+    restored = new_state(NEEDS)
+    restored.restore(old, [minutes], [sessions])
+    assert restored.view(("IWM", "SPY")).base(Sessions(1)).tolist() == [149, 600]
+    assert restored.checkpoint_frames()["state"].equals(frames["state"])
+
+
 def test_what_cannot_be_restored_says_why(lived, new_state):
     minutes, sessions = lived.closed_bars()
     frames = lived.checkpoint_frames()
