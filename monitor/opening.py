@@ -17,6 +17,7 @@ from monitor.feeds import Connected, Recaptured, Replayed, Simulated, Source
 from monitor.folder_feed import Watched
 from monitor.key_lease import KeyLeases
 from monitor.liveness import Liveness
+from monitor.notify.credentials import Credentials
 from monitor.notify.receivers import open_receiver
 from monitor.notify.sender import Sender
 from monitor.pictures.painter import Painter
@@ -98,6 +99,16 @@ def open_sender(name: str, config: settings.ReceiverSettings, painter: Painter, 
     urls = [url.get_secret_value() for url in config.urls]
     try:
         pictures = painter.on(Theme(config.picture)) if config.picture else None
-        return open_receiver(urls, deadline=config.deadline / _SECOND, zone=ZONE, pictures=pictures, page=page)
+        return open_receiver(
+            urls,
+            deadline=config.deadline / _SECOND,
+            zone=ZONE,
+            pictures=pictures,
+            page=page,
+            credentials=Credentials(
+                token=config.token.get_secret_value() if config.token else "",
+                key=config.signing_key.get_secret_value() if config.signing_key else "",
+            ),
+        )
     except ValueError as error:
         raise StartError(f"receiver `{name}`: {error}") from error

@@ -17,8 +17,10 @@ import msgspec
 
 from monitor import clock
 from monitor.alerting.alert import ALERTNAME, SUMMARY
+from monitor.notify.credentials import NONE, Credentials
 from monitor.notify.http_client import HttpClient, NoAnswer
 from monitor.notify.message import AlertNotice, Kind, Notification
+from monitor.notify.redaction import redacted
 from monitor.notify.sender import Delivery, Verdict, failure
 
 SCHEMES: Final = {"alertmanager": "http", "alertmanagers": "https"}
@@ -55,8 +57,8 @@ class AlertmanagerSender:
     next telling. Raises ValueError with :func:`validate`'s text for an address that cannot be used.
     """
 
-    def __init__(self, urls: Sequence[str], deadline: float = 30.0) -> None:
-        self._peers = [_Peer(url, deadline) for url in urls]
+    def __init__(self, urls: Sequence[str], deadline: float = 30.0, credentials: Credentials = NONE) -> None:
+        self._peers = [_Peer(url, deadline, credentials) for url in urls]
 
     @property
     def target(self) -> str:
@@ -90,7 +92,7 @@ class AlertmanagerSender:
 class _Peer:
     """One Alertmanager."""
 
-    def __init__(self, url: str, deadline: float) -> None:
+    def __init__(self, url: str, deadline: float, credentials: Credentials) -> None:
         if wrong := validate(url):
             raise ValueError(wrong)
         parts = urlsplit(url)
@@ -100,15 +102,20 @@ class _Peer:
         self.target = f"Alertmanager {scheme}://{host}"
         self._url = f"{scheme}://{host}{parts.path.rstrip('/')}{_PATH}"
         self._client = HttpClient(deadline, login)
+        self._credentials = credentials
 
     async def post(self, alerts: Sequence[Mapping[str, Any]]) -> Delivery:
         try:
-            answer = await self._client.post(self._url, msgspec.json.encode(alerts), {})
+            content = msgspec.json.encode(alerts)
+            answer = await self._client.post(
+                self._url, content, self._credentials.headers("", content, clock.wall_ns())
+            )
         except NoAnswer as error:
             return Delivery(Verdict.TRANSIENT, f"{self.target}: {error}")
         if answer.verdict is Verdict.DELIVERED:
             return Delivery(Verdict.DELIVERED, f"{self.target}: accepted")
-        said = f"{self.target}: {answer.status} {answer.text[:_SAID]}".strip()
+        text = " ".join(redacted([answer.text], self._credentials.secrets))[:_SAID]
+        said = f"{self.target}: {answer.status} {text}".strip()
         return Delivery(answer.verdict, said, answer.retry_after)
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from monitor.notify import alertmanager, apprise_sender, console, values, webhoo
 from monitor.notify.alertmanager import AlertmanagerSender, is_alertmanager
 from monitor.notify.apprise_sender import AppriseSender
 from monitor.notify.console import ConsoleSender
+from monitor.notify.credentials import NONE, Credentials
 from monitor.notify.sender import Considerate, FanOut, Pictures, Sender
 from monitor.notify.webhook import WebhookSender, is_webhook
 
@@ -36,10 +37,12 @@ def open_receiver(
     zone: ZoneInfo = values.NEW_YORK,
     pictures: Pictures | None = None,
     page: str = "",
+    credentials: Credentials = NONE,
 ) -> Sender:
     """The sender of one receiver; `stream` is where ``console://`` prints (standard output unless given).
 
     `pictures`: where those of its messages come from; None: it gets none. `page`: address of the monitor's page.
+    `credentials`: of webhooks and Alertmanagers; the other addresses hold their own.
 
     Raises ValueError, with :func:`validate`'s text, for a URL that cannot be used.
     """
@@ -48,9 +51,10 @@ def open_receiver(
     if any(map(is_alertmanager, urls)):
         if not all(map(is_alertmanager, urls)):
             raise ValueError("Alertmanagers are a receiver of their own: give the other addresses another receiver")
-        return AlertmanagerSender(urls, deadline)
+        return AlertmanagerSender(urls, deadline, credentials)
     others = [url for url in urls if not (_is_console(url) or is_webhook(url))]
-    senders: list[Sender] = [Considerate(WebhookSender(url, deadline, page)) for url in urls if is_webhook(url)]
+    webhooks = [WebhookSender(url, deadline, page, credentials) for url in urls if is_webhook(url)]
+    senders: list[Sender] = [Considerate(sender) for sender in webhooks]
     if any(map(_is_console, urls)):
         senders.append(ConsoleSender(stream, zone))
     if others:

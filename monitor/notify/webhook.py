@@ -13,8 +13,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
+from monitor import clock
 from monitor.alerting.alert import fingerprint
 from monitor.notify.alertmanager import annotations_of, labels_of, rfc3339
+from monitor.notify.credentials import NONE, Credentials
 from monitor.notify.http_client import HttpClient, NoAnswer
 from monitor.notify.message import AlertNotice, Kind, Notification
 from monitor.notify.redaction import pieces, redacted
@@ -51,7 +53,7 @@ class WebhookSender:
     :func:`validate`'s text for an address that cannot be used.
     """
 
-    def __init__(self, url: str, deadline: float = 30.0, page: str = "") -> None:
+    def __init__(self, url: str, deadline: float = 30.0, page: str = "", credentials: Credentials = NONE) -> None:
         if wrong := validate(url):
             raise ValueError(wrong)
         parts = urlsplit(url)
@@ -59,15 +61,17 @@ class WebhookSender:
         self._url = parts._replace(scheme=SCHEMES[parts.scheme.lower()], netloc=host).geturl()
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._secrets = {*(piece for piece in pieces(url) if piece not in host), encoded}
+        self._secrets = {*(piece for piece in pieces(url) if piece not in host), encoded, *credentials.secrets}
         self.target = f"Webhook {SCHEMES[parts.scheme.lower()]}://{host}"  # its path may be the secret
         self._page = page
+        self._credentials = credentials
         self._client = HttpClient(deadline, (user, password) if parts.username is not None else None)
 
     async def send(self, notification: Notification) -> Delivery:
         """Try once."""
         content = msgspec.json.encode(body(notification, self._page))
         headers = {"Idempotency-Key": header(notification.key), "User-Agent": "rotation-monitor"}
+        headers |= self._credentials.headers(notification.key, content, clock.wall_ns())
         try:
             answer = await self._client.post(self._url, content, headers)
         except NoAnswer as error:

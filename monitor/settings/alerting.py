@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_va
 from pydantic_core import PydanticCustomError
 
 from monitor.alerting import matchers, repeats
+from monitor.notify import credentials
 from monitor.settings.base import Model, Name, Text
 from monitor.settings.durations import UNITS, Duration, PositiveDuration
 from rules.fields import duration_ns
@@ -19,6 +20,8 @@ _S: Final = UNITS["s"]
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIMES: Final = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*|\.\.\.")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+"""RFC 6750, section 2.1."""
 _DAY_MINUTES: Final = 24 * 60
 TRADING: Final = ("regular", "extended", "closed")
 """Mute times that are always there."""
@@ -106,6 +109,20 @@ _WANTED: Final = {
 }
 
 
+def _bearer(token: SecretStr) -> SecretStr:
+    if not _TOKEN.fullmatch(token.get_secret_value()):
+        raise PydanticCustomError("receiver_token", "is no bearer token: letters, digits and -._~+/= without blanks")
+    return token
+
+
+def _signs(key: SecretStr) -> SecretStr:
+    try:
+        credentials.signing_key(key.get_secret_value())
+    except ValueError as error:
+        raise PydanticCustomError("receiver_signing_key", "{said}", {"said": str(error)}) from None
+    return key
+
+
 class ReceiverSettings(Model):
     """Somewhere alerts go."""
 
@@ -116,6 +133,12 @@ class ReceiverSettings(Model):
         default=None,
         description="alertmanager: the addresses are http:// or https:// of Alertmanagers, one cluster; "
         "webhook: of services that take the webhooks of an Alertmanager",
+    )
+    token: Annotated[SecretStr, AfterValidator(_bearer)] | None = Field(
+        default=None, description="sent as a bearer token, with a type"
+    )
+    signing_key: Annotated[SecretStr, AfterValidator(_signs)] | None = Field(
+        default=None, description="whsec_BASE64; signs what a webhook gets as Standard Webhooks say"
     )
     deadline: PositiveDuration = Field(default=15 * _S, description="how long one attempt may take")
     max_per_minute: int | None = Field(default=None, ge=1, description="messages; more are gathered into one")
@@ -144,6 +167,12 @@ class ReceiverSettings(Model):
     @model_validator(mode="after")
     def _addresses_of_type(self) -> Self:
         """Addresses of Alertmanagers and webhooks under the scheme that tells them from others."""
+        if self.type is None and self.token:
+            raise PydanticCustomError(
+                "receiver_token", "a `token` belongs to a `type: webhook` or `type: alertmanager`"
+            )
+        if self.type != "webhook" and self.signing_key:
+            raise PydanticCustomError("receiver_signing_key", "a `signing_key` belongs to a `type: webhook`")
         if self.type is None:
             return self
         schemes = {"http": self.type, "https": f"{self.type}s"}

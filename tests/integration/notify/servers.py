@@ -89,6 +89,7 @@ class Hook:
 
     def __init__(self) -> None:
         self.posts: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.requests = 0
         self.status = 200
@@ -109,6 +110,7 @@ def web_server() -> Iterator[Hook]:
             hook.gate.wait(20)
             if hook.status < 300:
                 hook.posts.append(json.loads(body))
+                hook.bodies.append(body)
                 hook.headers.append(dict(self.headers))
             self.send_response(hook.status)
             self.end_headers()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import pytest
+import standardwebhooks
 
 from monitor.notify.apprise_sender import AppriseSender
+from monitor.notify.credentials import Credentials
 from monitor.notify.message import Notification
+from monitor.notify.receivers import open_receiver
 from monitor.notify.sender import Verdict
 from rules.transition import State
 from tests.integration.notify.servers import free_port, mail_server, web_server
@@ -108,6 +112,18 @@ async def test_a_wrong_password_is_fatal_and_not_shown():
     assert "535" in outcome.detail
     assert "hunter2" not in outcome.detail
     assert box.mails == []
+
+
+async def test_a_receiver_of_posts_can_tell_who_they_are_from():
+    key = "whsec_" + base64.b64encode(b"of twenty-four bytes, it").decode()
+    credentials = Credentials(token="T0KEN", key=key)
+    with web_server() as hook:
+        for scheme in ("webhook", "alertmanager"):
+            sender = open_receiver([f"{scheme}://127.0.0.1:{hook.port}"], credentials=credentials)
+            assert (await sender.send(told())).delivered
+            await sender.close()
+    assert [headers["Authorization"] for headers in hook.headers] == ["Bearer T0KEN", "Bearer T0KEN"]
+    assert standardwebhooks.Webhook(key).verify(hook.bodies[0], hook.headers[0]) == hook.posts[0]
 
 
 @pytest.mark.parametrize("url", ["json://127.0.0.1:{port}", "mailto://127.0.0.1:{port}?" + ADDRESSES])

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import base64
+import time
+
 import msgspec
 import pytest
+import standardwebhooks
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alerting.alert import fingerprint
 from monitor.notify.compose import message
+from monitor.notify.credentials import Credentials
 from monitor.notify.message import Kind
 from monitor.notify.receivers import validate
 from monitor.notify.render import header
@@ -94,3 +99,37 @@ async def test_what_the_target_shows_has_no_secret():
     said = sender._said("refused T0KEN0 for me:hunter2hunter2 sig S1GNATURE bWU6aHVudGVyMmh1bnRlcjI=")
     assert not any(secret in said for secret in ("T0KEN0", "hunter2", "S1GNATURE", "bWU6"))
     await sender.close()
+
+
+KEY = "whsec_" + base64.b64encode(b"of twenty-four bytes, it").decode()
+
+
+def test_a_signature_is_one_that_others_verify():
+    content = b'{"version":"4"}'
+    now = time.time_ns()
+    headers = Credentials(token="T0KEN", key=KEY).headers("Größe BRK.B/1", content, now)
+    assert headers["Authorization"] == "Bearer T0KEN"
+    verifier = standardwebhooks.Webhook(KEY)
+    assert verifier.verify(content, headers) == {"version": "4"}
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        verifier.verify(content + b" ", headers)
+    assert "." not in headers["webhook-id"]
+    assert Credentials().headers("k", content, now) == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"type": "webhook", "signing_key": "hunter2"}, "a signing key is whsec_"),
+        ({"type": "webhook", "signing_key": "whsec_"}, "a signing key is whsec_"),
+        ({"type": "webhook", "signing_key": "whsec_hunter2!"}, "a signing key is whsec_"),
+        ({"type": "alertmanager", "signing_key": KEY}, "belongs to a `type: webhook`"),
+        ({"token": "hunter2"}, "`type: webhook` or `type: alertmanager`"),
+        ({"type": "webhook", "token": "hunter2\r\nX: y"}, "is no bearer token"),
+        ({"type": "webhook", "token": ""}, "is no bearer token"),
+    ],
+)
+def test_credentials_that_cannot_be_used_are_not_quoted(wrong, said):
+    with pytest.raises(ValueError, match=said) as error:
+        ReceiverSettings.model_validate({"urls": ["https://h/x"], **wrong})
+    assert "hunter2" not in str(error.value)
