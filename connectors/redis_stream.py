@@ -2,8 +2,8 @@
 
 An entry becomes a message of :mod:`connectors.mqtt.envelope` on the topic ``stream``: either the field that holds JSON
 or MessagePack, or all fields as one JSON object of texts. So the parser, mappings and all, is that of a broker. Behind
-it, on :data:`POSITION`, nothing is told to the parser: the position travels with the receipt, and is remembered by
-whoever opened the line once the journal has the data. redis-py is known here and in the store only.
+it nothing is told to the parser: the position travels as the receipt, so that whoever opened the line can remember it in
+the very step that makes the data durable. redis-py is known here and in the store only.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class StreamOptions:
     """What is read, and from where.
 
     `url` may have a password. `payload`: the field that holds the message, None where the fields are the row. `begin`:
-    where to start as long as no position is remembered. `position` and `remember` keep the id of the last entry
-    that the journal has.
+    where to start as long as no position is remembered. `position` tells the id of the last entry that the journal
+    has; `receipt` makes what keeps one, and `start` keeps where the very first line begins.
     """
 
     url: str
@@ -67,7 +67,8 @@ class StreamOptions:
     payload: str | None = None
     begin: Literal["new", "oldest"] = "new"
     position: Callable[[], Awaitable[str | None]]
-    remember: Callable[[str], None]
+    receipt: Callable[[str], Receipt]
+    start: Callable[[str], None]
 
     def __repr__(self) -> str:
         return f"StreamOptions({shown(self.url)}, stream={self.stream!r})"
@@ -84,24 +85,32 @@ def shown(url: str) -> str:
 
 
 def opener(options: StreamOptions) -> Callable[[Address], Awaitable[StreamLine]]:
-    """What opens a line to the stream."""
-    return partial(_open, options)
+    """What opens a line to the stream; a later one goes on where the one before it was left."""
+    return partial(_open, options, _Taken())
 
 
-async def _open(options: StreamOptions, _: Address) -> StreamLine:
+@dataclass(slots=True)
+class _Taken:
+    """The last entry that was handed on by a line of this process, whose receipt may not be given yet."""
+
+    last: str | None = None
+
+
+async def _open(options: StreamOptions, taken: _Taken, _: Address) -> StreamLine:
     """Connect and find the place to read from; raises Disconnected."""
     client = Redis.from_url(
         options.url, protocol=2, socket_connect_timeout=_PATIENCE, socket_timeout=_PATIENCE, client_name="rotation-feed"
     )
     try:
-        after = await options.position()
+        after = taken.last or await options.position()
         if after is None:
             after = await _newest(client, options.stream) if options.begin == "new" else "0-0"
+            options.start(after)  # else what comes before the first receipt is lost where the process ends meanwhile
         await client.ping()
     except (RedisError, OSError, ValueError) as error:
         await client.aclose()
         raise _disconnected(options, error) from error
-    return StreamLine(client, options, after)
+    return StreamLine(client, options, taken, after)
 
 
 async def _newest(client: Redis, stream: str) -> str:
@@ -127,9 +136,9 @@ class StreamLine:
     Entries are read in the background, one request ahead of what was taken: who is slow is not sent more.
     """
 
-    def __init__(self, client: Redis, options: StreamOptions, after: str) -> None:
-        self._client, self._options = client, options
-        self._after = self._taken = self._told = after
+    def __init__(self, client: Redis, options: StreamOptions, taken: _Taken, after: str) -> None:
+        self._client, self._options, self._taken = client, options, taken
+        self._after = taken.last = self._told = after
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._wanted, self._news = asyncio.Event(), asyncio.Event()
         self._wanted.set()
@@ -149,17 +158,17 @@ class StreamLine:
             self._news.clear()
             await self._news.wait()
         frames = [frame for _, frame in self._waiting]
-        self._taken = self._waiting[-1][0]
+        self._taken.last = self._waiting[-1][0]
         self._waiting.clear()
         self._wanted.set()
         return frames
 
     def receipt(self) -> Receipt | None:
-        """Remembers the position behind what was received last."""
-        if self._taken == self._told:
+        """Keeps the position behind what was received last."""
+        if (last := self._taken.last) is None or last == self._told:
             return None
-        self._told = self._taken
-        return partial(self._options.remember, self._taken)
+        self._told = last
+        return self._options.receipt(last)
 
     async def send(self, frame: Frame) -> None:
         """Nothing is ever sent."""

@@ -69,7 +69,7 @@ class Supervisor:
 
     Args:
         feed: The vendor's protocol.
-        sink: Where batches with rows go; what is only counted is in :attr:`health`.
+        sink: Where batches with rows or a receipt go; what is only counted is in :attr:`health`.
         monotonic: Seconds of a clock that never jumps.
         now_ns: This machine's time, nanoseconds UTC: what batches are stamped with.
         settings: Times.
@@ -181,8 +181,8 @@ class Supervisor:
             if frames:
                 batch = self._parse(frames, connection)
                 signed_in = signed_in or batch.rows > 0 or any(n.kind in SIGNED_IN for n in batch.notices)
+                await self._deliver(batch)
                 if batch.rows:
-                    await self._deliver(batch)
                     fresh.set()
                 if batch.rows or any(n.kind is NoticeKind.HEARTBEAT for n in batch.notices):
                     quiet_since = self._monotonic()  # waiting for the sink is no silence of the vendor
@@ -245,8 +245,8 @@ class Supervisor:
                     receiving = asyncio.create_task(connection.receive())
                     try:
                         await asyncio.wait({receiving, end}, return_when=asyncio.FIRST_COMPLETED)
-                        if receiving.done() and (batch := self._parse(receiving.result(), connection)).rows:
-                            await self._deliver(batch)
+                        if receiving.done():
+                            await self._deliver(self._parse(receiving.result(), connection))
                     finally:
                         receiving.cancel()
         except (TimeoutError, Disconnected):
@@ -281,15 +281,17 @@ class Supervisor:
             if notice.missing and notice.symbol:
                 health.gaps_of[notice.symbol] += notice.missing
         receipt = connection.receipt()
-        if receipt is None:
-            return batch
-        if batch.rows:
-            return replace(batch, receipts=(receipt,))
-        receipt()  # there is nothing to keep
-        return batch
+        return batch if receipt is None else replace(batch, receipts=(receipt,))
 
     async def _deliver(self, batch: Batch) -> None:
-        """Market data proves the line good: the next failure is a first one again."""
+        """Hand on market data, which prove the line good: the next failure is a first one again.
+
+        Of what has none the receipt alone: given at once, it would speak for what came before it and is not kept yet.
+        """
+        if not batch.rows:
+            if batch.receipts:
+                await self._sink(batch)
+            return
         self._fruitless = 0
         self.health.last_data_at = batch.received_at
         if self.health.status is not FeedStatus.LIVE:

@@ -113,10 +113,11 @@ class Connected:
         )
 
     async def _take(self, batch: Batch) -> None:
-        self._rows.update({kind: frame.height for kind, frame in batch.frames().items() if frame.height})
-        self._liveness.came()
-        durations, weight = on_the_way(batch)
-        self._lag.add(durations, batch.received_at, weight)
+        if batch.rows:
+            self._rows.update({kind: frame.height for kind, frame in batch.frames().items() if frame.height})
+            self._liveness.came()
+            durations, weight = on_the_way(batch)
+            self._lag.add(durations, batch.received_at, weight)
         await self._backlog.put(batch)
 
     async def run(self) -> None:

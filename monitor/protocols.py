@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, get_args
 
 import msgspec
@@ -22,7 +23,7 @@ from connectors.redis_stream import opener as stream_opener
 from connectors.supervisor import Connect
 from connectors.websocket import open_websocket
 from monitor import settings
-from monitor.positions import Positions
+from monitor.positions import Place, Positions
 
 
 def _alpaca(config: settings.AlpacaFeed, name: str) -> Feed:
@@ -115,7 +116,8 @@ def _stream(config: settings.RedisFeed, name: str, positions: Positions) -> Conn
             payload=config.payload,
             begin=config.begin,
             position=position,
-            remember=lambda place: positions.set(name, place),
+            receipt=partial(Place, positions, name),
+            start=partial(positions.set, name),
         )
     )
 

@@ -24,7 +24,10 @@ class Reader:
 
     def __init__(self, url, stream="ticks", position=None, **options):
         self.position, self.batches = position, []
-        line = StreamOptions(url=url, stream=stream, position=self._position, remember=self._remember, **options)
+        self.began = None
+        line = StreamOptions(
+            url=url, stream=stream, position=self._position, receipt=self._receipt, start=self._start, **options
+        )
         feed = RedisFeed("r", shown=shown(url), layout=QUOTES)
         self.supervisor = Supervisor(
             feed,
@@ -38,8 +41,14 @@ class Reader:
     async def _position(self):
         return self.position
 
-    def _remember(self, place):
-        self.position = place
+    def _start(self, place):
+        self.began = place
+
+    def _receipt(self, place):
+        def kept():
+            self.position = place
+
+        return kept
 
     async def _take(self, batch):
         self.batches.append(batch)
@@ -108,6 +117,38 @@ async def test_a_field_holds_the_message(server, encode):
         await reader.until(lambda: reader.supervisor.health.rejected)
         assert reader.rows == [("IWM", 1.5, 2.5), ("SPY", 1.5, 2.5)]
         assert reader.supervisor.health.rejected == {"malformed": 1}
+
+
+async def test_what_cannot_be_read_says_nothing_of_what_came_before_it(server):
+    """A position speaks for all entries up to it: one of junk alone waits for the receipts before it."""
+    async with raw(server) as client:
+        await client.xadd("ticks", {"sym": "IWM", "ts": AT, "b": "250", "a": "251"})
+        reader = Reader(server, begin="oldest")
+        await reader.until(lambda: reader.rows)
+        await client.xadd("ticks", {"sym": "IWM", "ts": "never", "b": "250", "a": "251"})
+        await reader.until(lambda: reader.supervisor.health.rejected)
+        assert reader.position is None
+        reader.keep()
+        assert reader.position == (await client.xinfo_stream("ticks"))["last-generated-id"].decode()
+
+
+async def test_a_line_that_is_opened_again_goes_on_after_what_this_process_has_in_hand(server):
+    async with raw(server) as client:
+        await client.xadd("ticks", {"sym": "IWM", "ts": AT, "b": "250", "a": "251"})
+        reader = Reader(server, begin="oldest")
+        await reader.until(lambda: reader.rows)
+        await client.xadd("ticks", {"sym": "SPY", "ts": AT, "b": "600", "a": "601"})
+        await reader.until(lambda: len(reader.rows) > 1)
+        assert reader.position is None
+        assert [symbol for symbol, _, _ in reader.rows] == ["IWM", "SPY"]
+
+
+async def test_where_the_first_line_begins_is_remembered_before_anything_came(server):
+    async with raw(server) as client:
+        newest = await client.xadd("ticks", {"sym": "IWM", "ts": AT, "b": "250", "a": "251"})
+        reader = Reader(server)
+        await reader.until(lambda: reader.began)
+        assert reader.began == newest.decode()
 
 
 async def test_a_key_that_is_no_stream_stops_the_feed(server):
