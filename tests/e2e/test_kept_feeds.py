@@ -79,7 +79,8 @@ async def stream(folder: Path) -> AsyncIterator[tuple[dict[str, Any], Send]]:
 
         async def send(numbers: Iterable[int]) -> None:
             for number in numbers:
-                await client.xadd("ticks", {"sym": "BTC/USDT", **trade(number)})
+                fields: dict[Any, Any] = {"sym": "BTC/USDT", **trade(number)}
+                await client.xadd("ticks", fields)
 
         feed = {"type": "redis", "url": server.url, "stream": "ticks", "kind": "trades", "symbol": "{sym}"}
         yield {**feed, "unit": "ns", "begin": "oldest"}, send
@@ -176,7 +177,6 @@ async def test_many_messages_through_many_kills(kind, own_store, tmp_path):
     async with rig(kind, tmp_path, own_store) as (it, send):
         found = await through_kills(it, send, MESSAGES, kills, seed=MESSAGES)
         again = (await it.ask("/api/v1/feeds"))[0]["filtered"]
-        twice = found.total() - len(found)
         told = f"{len(found):,} of {MESSAGES:,} messages, {found.total() - len(found)} twice, {kills} kills"
         print(f"{kind}: {told}, filtered by the last process {again}, {time.monotonic() - began:.0f} s")  # noqa: T201
         assert found == Counter(range(MESSAGES))
