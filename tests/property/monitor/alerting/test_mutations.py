@@ -51,7 +51,12 @@ def without(steps: Sequence[object], *gone: object) -> tuple[object, ...]:
 def deduplication_off(patch: Patch) -> None:
     before = deduplication.decide
     new = passes(Stage.DEDUPLICATION, Reason.NEW)
-    patch.setattr(deduplication, "decide", lambda alert, told, at: new if alert.open else before(alert, told, at))
+    # Once at a time, or it would tell the same for ever.
+    patch.setattr(
+        deduplication,
+        "decide",
+        lambda alert, told, at: new if alert.open and (told is None or told.at < at) else before(alert, told, at),
+    )
 
 
 @mutation
