@@ -32,6 +32,7 @@ from monitor.health import ACTIONS_INVALID, FEED_DOWN, RULE_SUSPENDED, RULES_INV
 from monitor.history.filling import HISTORY_INCOMPLETE
 from monitor.liveness import Liveness
 from monitor.logs import SECRETS
+from monitor.memory import give_back
 from monitor.metrics import Metrics, Step
 from monitor.notify.outbox import Notifier
 from monitor.notify.values import utc
@@ -162,6 +163,7 @@ class Daemon:
         while True:
             await asyncio.sleep(self._schedule.checkpoint_every)
             await self._checkpoint()
+            await asyncio.to_thread(give_back)
             try:
                 await self._expire()
                 self._metrics.observe_store(self.committer.waiting_bytes, *await self.store.outbox_depth())
