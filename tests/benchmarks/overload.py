@@ -34,6 +34,8 @@ RULES: Final = 100
 KINDS: Final = ("trades", "statuses", "corrections")
 _EVERY: Final = 0.5
 """Seconds between two samples."""
+_SETTLED: Final = 20.0
+"""Seconds after the last trade within which the last quotes are in the journal, and counted."""
 _LAG = re.compile(r"^rotation_feed_lag_seconds\{.*\} (\S+)$", re.MULTILINE)
 _BACKLOG = re.compile(r"^rotation_backlog_bytes (\S+)$", re.MULTILINE)
 _CONFLATED = re.compile(r"^rotation_conflated_quotes_total\{.*\} (\S+)$", re.MULTILINE)
@@ -101,17 +103,16 @@ async def overload(folder: Path, seconds: float, *, calibrating: float, backlog_
             sending = asyncio.create_task(sender.line("{", patience=calibrating + seconds + PATIENCE))
             journal: Counter[str] = Counter()
             counting = asyncio.create_task(_count(opened, journal))
-            samples, conflated = Samples(), 0
+            samples = Samples()
             async with httpx.AsyncClient(base_url=_page(folder), timeout=PATIENCE) as client:
                 while not sending.done():
                     await _sample(client, running, samples)
                     await asyncio.sleep(_EVERY)
                 offered = json.loads(await sending)
                 await _until_complete(journal, offered, counting)
+                conflated = await _conflated(client, journal, offered)
                 counting.cancel()
                 page = (await client.get("/api/v1/feeds")).json()[0]
-                found = _CONFLATED.search((await client.get("/metrics")).text)
-                conflated = int(float(found[1])) if found else 0
             return Overloaded(offered, _within(samples, offered), journal, page, conflated)
 
 
@@ -186,4 +187,15 @@ async def _until_complete(journal: Counter[str], offered: dict[str, Any], counti
         if time.monotonic() > deadline:
             raise Died(f"in the journal: {dict(journal)}; sent: {offered}")
         await asyncio.sleep(0.1)
-    await asyncio.sleep(1)  # what came twice, or quotes, would come still
+    await asyncio.sleep(1)  # what came twice would come still
+
+
+async def _conflated(client: httpx.AsyncClient, journal: Counter[str], offered: dict[str, Any]) -> int:
+    """What the program says it conflated, which it looks up now and then; asked until that explains every quote."""
+    deadline = time.monotonic() + _SETTLED
+    while True:
+        found = _CONFLATED.search((await client.get("/metrics")).text)
+        conflated = int(float(found[1])) if found else 0
+        if journal["quotes"] + conflated == offered["quotes"] or time.monotonic() > deadline:
+            return conflated
+        await asyncio.sleep(0.2)

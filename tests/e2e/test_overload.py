@@ -31,8 +31,8 @@ def judge(run: Overloaded, growth: float) -> None:
     assert offered["quotes"] + offered["given_up"] >= 9.5 * offered["capacity"] * run.seconds
     assert {kind: run.journal[kind] for kind in KINDS} == {kind: offered[kind] for kind in KINDS}
     assert all(offered[kind] > 0 for kind in KINDS)
-    assert run.journal["quotes"] + run.conflated == offered["quotes"]
     assert not run.page["filtered"], run.page["filtered"]
+    assert run.journal["quotes"] + run.conflated == offered["quotes"]
     assert max(run.samples.lag) < LATE
     half = len(run.samples.rss) // 2
     assert max(run.samples.rss[half:]) < growth * max(run.samples.rss[:half])
