@@ -134,7 +134,13 @@ async def come_back(how: str, former: Monitor) -> None:
     await former.says("standing by")
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=[pytest.mark.soak, pytest.mark.timeout(3000)])])
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        pytest.param(3, marks=pytest.mark.timeout(300)),
+        pytest.param(100, marks=[pytest.mark.soak, pytest.mark.timeout(3000)]),
+    ],
+)
 async def test_one_takes_over_from_the_other(rounds, tmp_path, shared_tools, shared_data):
     server = EmbeddedValkey(tmp_path / "server")
     await server.start()
