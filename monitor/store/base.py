@@ -217,10 +217,11 @@ class Store(Protocol):
     async def salt(self) -> bytes:
         """Random bytes, made once for all that share the store: what a secret is hashed with that is compared here."""
 
-    async def hold_line(self, line: str, owner: str, ms: int, ended: str = "") -> str:
-        """Take or prolong the right to a vendor's line for `ms`, or let it go (0); '' if done, otherwise who has it.
+    async def hold_line(self, line: str, owner: str, beat: str, ended: str = "") -> str:
+        """Take the right to a vendor's line or keep it, which `beat` shows to others, or let it go ('').
 
-        `ended` is a holder known to have ended, whose term is not waited for.
+        Returns '' if done, otherwise who has it, a line feed, and its beat. It lasts until it is let go, or taken by
+        who gives such an answer as `ended`: that beat was the holder's last, and is no more if it has beaten since.
         """
 
     async def commit(self, commits: Sequence[Commit]) -> None:
@@ -235,8 +236,11 @@ class Store(Protocol):
     def journal(self, after: JournalId | None) -> AsyncIterator[JournalEntry]:
         """Entries later than `after`, oldest first; None is from the start."""
 
-    async def trim_journal(self, before_ms: int) -> None:
-        """Forget entries older than `before_ms` that a checkpoint covers."""
+    async def trim_journal(self, before_ms: int, most_bytes: int | None = None) -> None:
+        """Forget entries older than `before_ms`, and the oldest of more than `most_bytes`, that a checkpoint covers.
+
+        How many bytes there are is estimated: it comes near that bound when it is called again and again.
+        """
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Frames, position and bars in one step, refused for an old epoch."""

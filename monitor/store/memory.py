@@ -90,14 +90,14 @@ class MemoryStore:
         """Random bytes, made once for all that share the server."""
         return self._there().salt
 
-    async def hold_line(self, line: str, owner: str, ms: int, ended: str = "") -> str:
+    async def hold_line(self, line: str, owner: str, beat: str, ended: str = "") -> str:
         """Take, prolong or let go the right to a vendor's line."""
         server = self._there()
-        holder, until = server.lines.get(line, ("", 0.0))
-        if holder not in ("", owner, ended) and server.clock() < until:
-            return holder
-        if ms:
-            server.lines[line] = (owner, server.clock() + ms / 1000)
+        held = server.lines.get(line, "")
+        if held not in ("", ended) and held.rpartition("\n")[0] != owner:
+            return held
+        if beat:
+            server.lines[line] = f"{owner}\n{beat}"
         else:
             server.lines.pop(line, None)
         return ""
@@ -153,10 +153,16 @@ class MemoryStore:
             position = order(entries[number].id)
             yield entries[number]
 
-    async def trim_journal(self, before_ms: int) -> None:
-        """Forget entries older than `before_ms`, but none that the checkpoint does not cover."""
+    async def trim_journal(self, before_ms: int, most_bytes: int | None = None) -> None:
+        """Forget entries that are older, or too many, but none that the checkpoint does not cover."""
         server = self._there()
         if server.checkpoint is not None:
+            size = 0
+            for entry in reversed(server.journal if most_bytes is not None else ()):
+                size += sum(map(len, entry.fields.values()))
+                if most_bytes is not None and size > most_bytes:
+                    before_ms = max(before_ms, entry.id.ms + 1)
+                    break
             oldest_kept = min((before_ms, 0), order(server.checkpoint.covers))
             server.journal = [entry for entry in server.journal if order(entry.id) >= oldest_kept]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -18,6 +19,8 @@ COMMIT_GROUP_BYTES: Final = 4_000_000
 """Commits sent in one go: enough to hide the line's latency, little enough to be done within the time-out."""
 PAGE_BYTES: Final = 4_000_000
 """What one page of the journal should come to, near enough."""
+_SAMPLED: Final = 50
+"""Blocks of a stream that are looked at to estimate its size."""
 LARGEST_CHECKPOINT: Final = 500_000_000
 """Bytes that loading a checkpoint allows time for."""
 
@@ -115,13 +118,26 @@ class RedisStore(RedisHistory, RedisOutbox):
             size = sum(len(data) for _, fields in page for data in fields)
             count = max(1, min(PAGE_ENTRIES, count * PAGE_BYTES // max(size, 1)))
 
-    async def trim_journal(self, before_ms: int) -> None:
-        """Forget entries older than `before_ms`, but none that the checkpoint does not cover."""
+    async def trim_journal(self, before_ms: int, most_bytes: int | None = None) -> None:
+        """Forget entries that are older, or too many, but none that the checkpoint does not cover."""
         covers = await self._server.command("HGET", self._keys.checkpoint, "covers")
         if covers is None:
             return
+        if most_bytes is not None:
+            before_ms = max(before_ms, await self._oldest_within(most_bytes))
         oldest_kept = min(JournalId(before_ms, 0), JournalId.parse(covers.decode()), key=lambda i: (i.ms, i.sequence))
         await self._server.command("XTRIM", self._keys.journal, "MINID", "=", str(oldest_kept))
+
+    async def _oldest_within(self, most_bytes: int) -> int:
+        """Since when the journal has about so many bytes, ms; taken to come evenly, over the time it spans."""
+        used = await self._server.command("MEMORY", "USAGE", self._keys.journal, "SAMPLES", _SAMPLED) or 0
+        if used <= most_bytes:
+            return 0
+        ends = await self._server.pipeline(
+            [[name, self._keys.journal, *span, "COUNT", 1] for name, span in (("XRANGE", "-+"), ("XREVRANGE", "+-"))]
+        )
+        first, last = (JournalId.parse(page[0][0].decode()).ms for page in ends)
+        return first + math.ceil((last - first) * (1 - most_bytes / used))
 
     # Checkpoint and bars
 

@@ -167,6 +167,23 @@ async def test_only_what_a_checkpoint_covers_is_trimmed(store: Store):
     assert await journal_ids(store, JournalId(4, 0)) == ["5-0", "6-0"]
 
 
+async def test_of_a_journal_of_too_many_bytes_the_oldest_are_trimmed_as_far_as_a_checkpoint_goes(store: Store):
+    await store.commit([commit(ms, data=bytes(100_000)) for ms in range(1, 61)])
+    await store.trim_journal(0, 2_000_000)
+    assert len(await journal_ids(store)) == 60
+    await store.save_checkpoint(Checkpoint(JournalId(55, 0), {}))
+    await store.trim_journal(0, 60 * 200_000)
+    assert len(await journal_ids(store)) == 60
+    for _ in range(3):
+        await store.trim_journal(0, 2_000_000)
+    left = await journal_ids(store)
+    assert 10 < len(left) <= 25
+    assert left[-1] == "60-0"
+    for _ in range(3):
+        await store.trim_journal(0, 1_000)
+    assert await journal_ids(store) == [f"{ms}-0" for ms in range(55, 61)]
+
+
 async def test_a_cancelled_commit_leaves_the_store_usable(store: Store):
     commits = [commit(ms, data=bytes(50_000)) for ms in range(1, 30)]
     for turns in range(12):
