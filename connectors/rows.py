@@ -17,8 +17,8 @@ Floats = npt.NDArray[np.float64]
 
 def possible_rows(
     times: Nanoseconds,
-    symbols: list[str],
-    numbers: Mapping[str, Sequence[float]],
+    symbols: list[str] | pl.Series,
+    numbers: Mapping[str, Sequence[float] | Floats],
     rejected: Counter[str],
     others: Sequence[pl.Series] = (),
 ) -> pl.DataFrame:
@@ -28,9 +28,8 @@ def possible_rows(
     counted in `rejected`, each once. Columns of `others` hold what needs no such test.
     """
     columns = [pl.Series(name, values, dtype=pl.Float64) for name, values in numbers.items()]
-    frame = pl.DataFrame(
-        [pl.Series("ts", times).cast(TIME), pl.Series("symbol", symbols, dtype=pl.String), *columns, *others]
-    )
+    names = symbols if isinstance(symbols, pl.Series) else pl.Series("symbol", symbols, dtype=pl.String)
+    frame = pl.DataFrame([pl.Series("ts", times).cast(TIME), names, *columns, *others])
     arrays = [column.to_numpy() for column in columns]
     # A minimum of numpy, unlike one of polars, is NaN if any value is, so this one comparison finds both.
     if times.min() != UNREADABLE and all(a.min() >= 0 and a.max() < np.inf for a in arrays):

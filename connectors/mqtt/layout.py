@@ -27,6 +27,7 @@ FIELDS: Final[dict[Kind, tuple[str, ...]]] = {
 """By kind, the fields beside time and symbol."""
 
 _OWN: Final = re.compile(r"md/v1/(?P<source>[^/]+)/(?:(?P<status>status)|[^/]+/(?P<symbol>[^/]+)/(?P<kind>[qtbs]))")
+_LONG: Final = 256
 _PART: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -111,6 +112,9 @@ class Router:
         self._layouts = [(pattern(layout.topic), layout) for layout in layouts]
         self._routes: dict[str, Route] = {}
         self._routed: dict[bytes, Route] = {}
+        self.known: dict[bytes, Route] = {}
+        """Of topics of our own layout that were met, by how a frame begins: a byte that is 0, the topic's length, the
+        topic. So a frame whose second byte is not the length of a topic begins with none of them."""
 
     def route(self, topic: str) -> Route:
         """What `topic` says."""
@@ -128,7 +132,10 @@ class Router:
             route = self.route(topic.decode())
             if len(self._routed) >= self._MOST:
                 self._routed.clear()
+                self.known.clear()
             self._routed[topic] = route
+            if route.layout is None and route.kind in FIELDS and len(topic) < _LONG:
+                self.known[bytes((0, len(topic))) + topic] = route
         return route
 
     def newest_only(self, topic: str) -> bool:
