@@ -10,6 +10,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -25,9 +26,22 @@ CLAIM_EVERY: Final = _LASTS / 10
 """Seconds between a standby's claims."""
 
 
+_MACHINES_OWN: Final = "pid:[4026531836]"
+"""The space of process ids that is no container's (Linux, ``PROC_PID_INIT_INO``)."""
+
+
 def owner_name() -> str:
-    """This process, as the lease is signed: host and process id."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """This process, as the lease is signed: host and process id, in a container with the number of its id space."""
+    return f"{_place()}:{os.getpid()}"
+
+
+def _place() -> str:
+    """Where a process id means this process: containers of one machine may have its name, and ids of their own."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux
+        space = _MACHINES_OWN
+    return socket.gethostname() + ("" if space == _MACHINES_OWN else f"/{space.strip('pid:[]')}")
 
 
 class Lease:
@@ -86,9 +100,9 @@ class Lease:
 
 
 def alive(owner: str) -> bool:
-    """Whether the process may still run: one of another machine may."""
+    """Whether the process may still run: one of another machine or container may."""
     host, _, number = owner.rpartition(":")
-    if host != socket.gethostname() or not number.isdigit():
+    if host != _place() or not number.isdigit():
         return True
     try:
         os.kill(int(number), 0)

@@ -35,7 +35,7 @@ class MemoryServer:
     leader: str = ""
     lease_ends: float = 0.0
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(32))
-    lines: dict[str, tuple[str, float]] = field(default_factory=dict)
+    lines: dict[str, str] = field(default_factory=dict)
     """Who holds a vendor's line, and until when (monotonic seconds)."""
     last: JournalId | None = None
     journal: list[JournalEntry] = field(default_factory=list)

@@ -88,9 +88,9 @@ class RedisLease:
         )
         return bytes(replies[1])
 
-    async def hold_line(self, line: str, owner: str, ms: int, ended: str = "") -> str:
+    async def hold_line(self, line: str, owner: str, beat: str, ended: str = "") -> str:
         """Take, prolong or let go the right to a vendor's line."""
-        holder = await self._server.call(_HOLD_LINE, Call([self._keys.line(line)], [owner, ms, ended]))
+        holder = await self._server.call(_HOLD_LINE, Call([self._keys.line(line)], [owner, beat, ended]))
         return str(holder.decode())
 
     async def _prolong(self, ms: int) -> None:

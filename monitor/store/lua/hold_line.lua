@@ -1,11 +1,14 @@
--- Takes, prolongs or lets go the right to a vendor's line. KEYS: line. ARGV: owner, ms it lasts unless prolonged (0 lets
--- go), and a holder that is known to have ended, or ''. Returns '' if done, otherwise who holds it.
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then
-  return holder
+-- Takes, prolongs or lets go the right to a vendor's line. The server's clock has no say, nor how long it was away: it is
+-- for who waits to see that a holder's beat stands still.
+--
+-- KEYS: line. ARGV: owner, its beat ('' lets go), and the answer that showed a holder that has ended, or ''.
+-- Returns '' if done, otherwise who holds it and, after a line feed, its beat.
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[3] and string.match(held, '^(.*)\n') ~= ARGV[1] then
+  return held
 end
-if tonumber(ARGV[2]) > 0 then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if ARGV[2] ~= '' then
+  redis.call('SET', KEYS[1], ARGV[1] .. '\n' .. ARGV[2])
 else
   redis.call('DEL', KEYS[1])
 end

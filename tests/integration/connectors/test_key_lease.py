@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 from contextlib import asynccontextmanager
 
@@ -139,10 +140,59 @@ async def test_what_is_not_prolonged_is_taken_over_and_the_line_of_who_slept_end
             assert "taken over by b:x iex" in first.supervisor.health.last_error
 
 
+@pytest.mark.parametrize("loses", [False, True], ids=["as it was", "with nothing"])
+async def test_a_store_that_comes_back_leaves_the_key_with_whom_it_was(server, tmp_path, loses):
+    jealous = Jealous()
+    async with vendor(jealous.serve) as it, running(it.url, server, "a:x") as first:
+        await until(lambda: first.got > 3)
+        async with running(it.url, server, "b:x") as second:
+            for _ in range(3):
+                await until(lambda: second.lease.holder == "a:x iex")
+                await server.stop()
+                if loses:
+                    shutil.rmtree(tmp_path / "store")
+                await until(lambda: "away" in second.lease.holder)
+                seen = first.got
+                await until(lambda: first.got > seen + 100)  # noqa: B023 - twice as long as the lease lasts
+                await server.start()
+            await until(lambda: second.lease.holder == "a:x iex")
+            assert (second.got, jealous.refused, len(it.sessions)) == (0, 0, 1)
+            first.task.cancel()
+            await until(lambda: second.got > 3)
+
+
+async def test_a_name_that_another_has_as_well_is_not_the_same(server):
+    """Two containers of one machine may both be its process 1."""
+    jealous = Jealous()
+    async with vendor(jealous.serve) as it, running(it.url, server, "a:1") as first:
+        await until(lambda: first.got > 3)
+        async with running(it.url, server, "a:1") as second:
+            await until(lambda: second.lease.holder == "a:1 iex")
+            seen = first.got
+            await until(lambda: first.got > seen + 100)
+            assert (second.got, jealous.refused) == (0, 0)
+
+
+async def test_who_stood_still_asks_before_it_hands_on_what_came_meanwhile(server):
+    jealous = Jealous()
+    async with vendor(jealous.serve) as it, running(it.url, server, "a:x", lasts=600) as first:
+        await until(lambda: first.got > 3)
+        address, other = first.supervisor._feed.address(), KeyLeases("b:x")
+        await other.open(first.store)
+        held = await other.hold(address, "iex")
+        assert held.startswith("a:x iex")
+        assert await other.hold(address, "iex", held) == ""
+        seen = first.got
+        first.lease._until = 0.0  # as if it had stood still for so long; its next sign of life is minutes away
+        await until(lambda: first.lease.holder == "b:x iex")
+        assert first.got == seen
+        assert "taken over by b:x iex" in first.supervisor.health.last_error
+
+
 async def test_the_store_has_no_key(server):
     async with vendor(Jealous().serve) as it, running(it.url, server, "a:x") as first:
         await until(lambda: first.got)
         names = await first.store._server.command("KEYS", "*")
         values = await first.store._server.pipeline([["GET", name] for name in names if b":line:" in name])
-        assert values == [b"a:x iex"]
+        assert [value.splitlines()[0] for value in values] == [b"a:x iex"]
         assert not any(KEY.encode() in text for text in [*names, *values])
