@@ -27,7 +27,7 @@ from monitor.charts.times import TimeAxis
 from monitor.charts.values import Unit
 from monitor.store.base import JournalId
 from monitor.store.redis_store import RedisStore
-from tests.benchmarks.processes import PATIENCE, Died, Program, configure, monitor, program, store
+from tests.benchmarks.processes import PATIENCE, Died, Program, configure, exchange, monitor, program, store
 
 INSTRUMENTS: Final = 2_000
 RULES: Final = 100
@@ -116,24 +116,39 @@ async def overload(folder: Path, seconds: float, *, calibrating: float, backlog_
             return Overloaded(offered, _within(samples, offered), journal, page, conflated)
 
 
-def plot(run: Overloaded) -> str:
-    """Memory and latency over time, as SVG."""
-    times = np.array(run.samples.times, dtype=np.int64)
+async def ordinary(folder: Path, seconds: float, rate: float) -> tuple[dict[str, Any], Samples]:
+    """Run the program on so many quotes a second: what the vendor says it did, and the samples."""
+    started = exchange(folder, quotes=int(seconds * rate), encoding="msgpack", rate=rate, flips=1)
+    async with started as (sender, url):
+        config = configure(folder, url, "msgpack", instruments=INSTRUMENTS, count=RULES)
+        async with monitor(folder, config) as running:
+            sending = asyncio.create_task(sender.line("{", patience=seconds + PATIENCE))
+            samples = Samples()
+            async with httpx.AsyncClient(base_url=_page(folder), timeout=PATIENCE) as client:
+                while not sending.done():
+                    await _sample(client, running, samples)
+                    await asyncio.sleep(_EVERY)
+            sent = json.loads(await sending)
+            return sent, _within(samples, sent)
+
+
+def plot(samples: Samples, offered: str) -> str:
+    """Memory and latency over time, as SVG; `offered` says under what load."""
+    times = np.array(samples.times, dtype=np.int64)
     axis = TimeAxis(times, TradingCalendar("always"))
-    offered = f"{10 * run.offered['capacity']:,.0f} quotes/s offered, {run.offered['capacity']:,.0f} can be taken"
     charts = [
         LineChart(
             "Age of the newest row in the state (s)",
             Unit.PLAIN,
             axis,
-            [Line("", np.array(run.samples.lag))],
+            [Line("", np.array(samples.lag))],
             subtitle=offered,
         ),
         LineChart(
             "Memory (MB)",
             Unit.PLAIN,
             axis,
-            [Line("process", np.array(run.samples.rss)), Line("waiting", np.array(run.samples.waiting))],
+            [Line("process", np.array(samples.rss)), Line("waiting", np.array(samples.waiting))],
         ),
     ]
     sizes = [Size(720, 320)] * len(charts)

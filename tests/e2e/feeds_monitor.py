@@ -31,6 +31,8 @@ groups:
 class Monitor:
     """The program; it can be killed and started again on what it left. `store`: an address, or its own server."""
 
+    command: tuple[str, ...] = (str(Path(sys.executable).with_name("rotation")),)
+
     def __init__(self, folder: Path, feeds: dict[str, Any], store: str = "embedded", **settings: Any) -> None:
         self.folder = folder
         self.store = store if store != "embedded" else EmbeddedValkey(folder / "data").url
@@ -50,9 +52,8 @@ class Monitor:
 
     async def launch(self, **env: str) -> Program:
         """Start it, and wait for nothing."""
-        rotation = str(Path(sys.executable).with_name("rotation"))
         config = str(self.folder / "rotation.yaml")
-        self.program = await Program.start(rotation, "run", "--config", config, env={**os.environ, **env})
+        self.program = await Program.start(*self.command, "run", "--config", config, env={**os.environ, **env})
         return self.program
 
     async def start(self) -> None:
