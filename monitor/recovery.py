@@ -32,6 +32,9 @@ from rules.transition import InstanceRecord
 from rules.view import Requirements
 
 _SECOND: Final = 1_000_000_000
+_SENT_AGAIN_MS: Final = 10_000
+"""How long before the end of a process its acknowledgements may have got lost on their way."""
+_TRADES: Final = ("version", "now", "event_time", "trades")
 _AHEAD: Final = 2
 """Chunks read at a time: unpacking them is the larger part, and polars does it outside of the interpreter's lock."""
 STORED_SERIES: Final = "series"
@@ -113,6 +116,8 @@ class Recovery:
             self._truth.resume(feed, newest)
         self.cadences = frames.get("cadences", self.cadences)
         self._at = checkpoint.covers if checkpoint else None
+        if checkpoint:
+            await self._know_again(checkpoint.covers)
 
     async def follow(self) -> None:
         """Come up to the newest checkpoint of the daemon that leads.
@@ -132,6 +137,16 @@ class Recovery:
         entries = await self._apply(None)
         records = [decode_record(data) for data in (await self._store.instances()).values()]
         return Recovered(records, await self._store.last_journal_id(), entries)
+
+    async def _know_again(self, covers: JournalId) -> None:
+        """Learn the trades shortly before the checkpoint: who had not heard that they are kept sends them again."""
+        since = JournalId(max(0, covers.ms - _SENT_AGAIN_MS), 0)
+        async for entry in self._store.journal(since):
+            if entry.id > covers:
+                break
+            if "trades" in entry.fields:
+                batch, _ = journal.decode({name: entry.fields[name] for name in _TRADES})
+                self._truth.learn(batch)
 
     async def _apply(self, until: JournalId | None) -> int:
         """Apply the journal from where the state stands; one by one: merged, late rows count into other minutes."""
