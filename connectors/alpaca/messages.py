@@ -32,15 +32,15 @@ class Quote(Struct, Generic[Stamp], tag="q", tag_field="T", gc=False):
     t: Stamp = field()
 
 
-class Trade(Struct, Generic[Stamp], tag="t", tag_field="T", gc=False):
+class Trade(Struct, Generic[Stamp], tag="t", tag_field="T", gc=False, kw_only=True):
     """One print; `c` its conditions, `z` the tape."""
 
+    i: TradeId | None = None
     S: str
     p: float
     s: float
     t: Stamp
-    i: TradeId | None = None
-    c: list[str] | None = None
+    c: tuple[str, ...] | None = None
     z: str = ""
 
 

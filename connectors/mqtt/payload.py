@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from msgspec.msgpack import Ext
 
 from connectors.mqtt.layout import ForeignLayout, Kind, Unit
-from connectors.rows import Floats
+from connectors.rows import Floats, packed
 from connectors.timestamps import UNREADABLE, Nanoseconds, msgpack_column, rfc3339_column
 
 NAN: Final = float("nan")
@@ -124,7 +124,7 @@ _PACKED: Final[dict[Kind, _Decoders]] = {
 
 
 def _quote_numbers(rows: Sequence[Any]) -> Floats:
-    return _packed(
+    return packed(
         [row.bid for row in rows],
         [row.ask for row in rows],
         [row.bid_size for row in rows],
@@ -133,11 +133,11 @@ def _quote_numbers(rows: Sequence[Any]) -> Floats:
 
 
 def _trade_numbers(rows: Sequence[Any]) -> Floats:
-    return _packed([row.price for row in rows], [row.size for row in rows])
+    return packed([row.price for row in rows], [row.size for row in rows])
 
 
 def _bar_numbers(rows: Sequence[Any]) -> Floats:
-    return _packed(
+    return packed(
         [row.open for row in rows],
         [row.high for row in rows],
         [row.low for row in rows],
@@ -148,15 +148,6 @@ def _bar_numbers(rows: Sequence[Any]) -> Floats:
 
 def _status_numbers(rows: Sequence[Any]) -> Floats:
     return np.empty((0, len(rows)))
-
-
-def _packed(*columns: list[float]) -> Floats:
-    """Columns as an array of (columns, rows). `struct` takes 4 ns a number; numpy takes 14, and polars 6."""
-    height = len(columns[0])
-    values: list[float] = []
-    for column in columns:
-        values += column
-    return np.frombuffer(struct.pack(f"{len(values)}d", *values), np.float64).reshape(-1, height)
 
 
 NUMBERS: Final[dict[Kind, Callable[[Sequence[Any]], Floats]]] = {

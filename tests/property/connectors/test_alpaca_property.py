@@ -9,6 +9,7 @@ from msgspec.msgpack import Ext
 
 from connectors.alpaca import AlpacaFeed
 from connectors.batch import SCHEMAS, Batch
+from connectors.sale_conditions import is_nothing, is_volume
 
 SECOND = 10**9
 NUMBERS = st.floats(0, 1e12) | st.integers(0, 10**12)
@@ -70,6 +71,38 @@ def test_messages_survive_encoding_and_parsing(encoding, frames):
     assert rows(batch, "statuses") == [
         (m["t"], m["S"], m["sc"], ": ".join(filter(None, (m["rc"], m["rm"])))) for m in sent if m["T"] == "s"
     ]
+
+
+CONDITIONS = st.lists(st.sampled_from(["@", "I", "B", "M", "F", "T", "", " ", "AB", "I,M", "é", "@I"]), max_size=4)
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+@given(
+    st.lists(st.tuples(st.none() | CONDITIONS | CONDITIONS.map(lambda c: c * 60), st.sampled_from("ABC")), max_size=9)
+)
+def test_a_print_is_what_its_conditions_say(encoding, prints):
+    frame = [{"T": "t", "S": "S", "p": 1.0, "s": 2, "i": n, "c": c, "z": z, "t": n} for n, (c, z) in enumerate(prints)]
+    batch = AlpacaFeed("a", key="", secret="", encoding=encoding).parse(encoded([frame], encoding), 1)
+    counted = [n for n, (c, _) in enumerate(prints) if not is_nothing(c or ())]
+    assert batch.trades["id"].to_list() == counted
+    assert batch.trades["price"].to_list() == [
+        None if is_volume(prints[n][0] or (), prints[n][1]) else 1 for n in counted
+    ]
+    assert batch.unused == (
+        {"official open or close": len(prints) - len(counted)} if len(counted) < len(prints) else {}
+    )
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_many_messages_are_read_in_parts_and_keep_their_order(encoding):
+    kinds = [{"T": "t", "p": 1.0, "s": 1}, {"T": "q", "bp": 1.0, "bs": 1, "ap": 2.0, "as": 1}, {"T": "s", "sc": "T"}]
+    messages = [kinds[n % 3] | {"S": f"S{n % 7}", "t": n} for n in range(5_000)]
+    frames = encoded([messages[at : at + 17] for at in range(0, 5_000, 17)], encoding)
+    batch = AlpacaFeed("a", key="", secret="", encoding=encoding).parse(frames, 1)
+    for start, kind in enumerate(("trades", "quotes", "statuses")):
+        frame = batch.frames()[kind]
+        assert frame["ts"].to_physical().to_list() == list(range(start, 5_000, 3))
+        assert frame["symbol"].to_list() == [f"S{n % 7}" for n in range(start, 5_000, 3)]
 
 
 def checked(batch: Batch):
