@@ -66,6 +66,7 @@ class Committer:
         self._in_trouble = False
         self._recent: deque[Commit] = deque()
         self._recent_bytes = 0
+        self._quotes: dict[str, Mapping[str, str]] = {}
 
     @property
     def waiting_bytes(self) -> int:
@@ -146,8 +147,11 @@ class Committer:
     def _remember(self, group: list[Result] | Checkpoint) -> None:
         """Keep what was written of late, for a server that loses it."""
         for result in group if isinstance(group, list) else ():
-            self._recent.append(result.commit)
-            self._recent_bytes += result.commit.size
+            # Of quotes the last of each instrument is enough; with a busy feed they would be most of it.
+            self._quotes.update(result.commit.quotes)
+            commit = replace(result.commit, quotes={})
+            self._recent.append(commit)
+            self._recent_bytes += commit.size
         while self._recent_bytes > _RECENT_BYTES:
             self._recent_bytes -= self._recent.popleft().size
 
@@ -160,7 +164,7 @@ class Committer:
             missing = [c for c in self._recent if last is None or c.entry.id > last]
             if missing:
                 whole = {**await self._instances(), **missing[0].instances}
-                await self._store.commit([replace(missing[0], instances=whole), *missing[1:]])
+                await self._store.commit([replace(missing[0], instances=whole, quotes=self._quotes), *missing[1:]])
         except (StoreUnavailable, StoreRefused, StoreRewound) as error:
             self._trouble(error)
             await asyncio.sleep(_FIRST_PAUSE)

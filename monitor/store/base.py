@@ -79,6 +79,8 @@ class JournalEntry:
     fields: Mapping[str, bytes]
 
 
+_QUOTE_BYTES: Final = 800
+"""What a quote's fields take as Python's texts."""
 POSITIONS: Final = "positions"
 """The records of where readers stand in what they read."""
 
@@ -105,6 +107,8 @@ class Commit:
             sum(len(v) for v in self.entry.fields.values())
             + sum(len(v) for e in self.transitions for v in e.values())
             + sum(len(v) for v in self.positions.values())
+            + sum(len(v or b"") for v in self.instances.values())
+            + _QUOTE_BYTES * len(self.quotes)
             + 256
         )
 
