@@ -36,7 +36,7 @@ from connectors.batch import (
     NoticeKind,
     empty,
 )
-from connectors.rows import Floats, ends, packed, possible_rows, volume_only
+from connectors.rows import Floats, ends, named, packed, possible_rows, volume_only
 from connectors.sale_conditions import SPECIAL, is_nothing, is_volume
 from connectors.timestamps import SECOND, Nanoseconds
 
@@ -113,8 +113,8 @@ class _Quotes:
     def frame(self, times: Times, rejected: Counter[str]) -> pl.DataFrame:
         if not self._times:
             return _NO_QUOTES
-        numbers = zip(("bid", "ask", "bid_size", "ask_size"), np.concatenate(self._numbers, axis=1), strict=True)
-        return possible_rows(times(self._times), pl.concat(self._symbols, rechunk=True), dict(numbers), rejected)
+        numbers = named(("bid", "ask", "bid_size", "ask_size"), self._numbers)
+        return possible_rows(times(self._times), pl.concat(self._symbols, rechunk=True), numbers, rejected)
 
 
 class _Trades:
@@ -148,7 +148,7 @@ class _Trades:
     def frame(self, times: Times, rejected: Counter[str]) -> pl.DataFrame:
         if not self._times:
             return _NO_TRADES
-        numbers = dict(zip(("price", "size"), np.concatenate(self._numbers, axis=1), strict=True))
+        numbers = named(("price", "size"), self._numbers)
         symbols = pl.concat(self._symbols, rechunk=True)
         others = [pl.Series("id", self._ids, dtype=pl.Int64)]
         if _VOLUME not in self._verdicts:

@@ -13,7 +13,7 @@ import polars as pl
 from connectors.batch import BARS, TIME
 from connectors.mqtt import payload
 from connectors.mqtt.layout import Kind, Route, symbol_of
-from connectors.rows import Floats, possible_rows
+from connectors.rows import Floats, named, possible_rows
 from connectors.timestamps import SECOND, UNREADABLE, Nanoseconds
 
 REQUIRED: Final[dict[Kind, tuple[str, ...]]] = {
@@ -116,12 +116,10 @@ class Columns:
         """The frame of this kind, where there are rows; impossible ones are counted in `rejected` instead."""
         symbols = pl.concat(self._symbols, rechunk=True)
         times = np.concatenate(self._times)
-        columns = np.concatenate(self._numbers, axis=1)
         required, allowed = REQUIRED[self._kind], UNKNOWN_ALLOWED[self._kind]
-        numbers = dict(zip(required, columns, strict=False))
-        others = [
-            _unknown_allowed(name, values) for name, values in zip(allowed, columns[len(required) :], strict=True)
-        ]
+        columns = named((*required, *allowed), self._numbers)
+        numbers = {name: columns[name] for name in required}
+        others = [_unknown_allowed(columns[name]) for name in allowed]
         if self._kind == "trades":
             others.append(pl.Series("id", self._ids, dtype=pl.Int64))
         elif self._kind == "statuses":
@@ -152,8 +150,9 @@ def _bar_ends(starts: Nanoseconds, written: Sequence[Any]) -> Nanoseconds:
     return ends
 
 
-def _unknown_allowed(name: str, values: Floats) -> pl.Series:
+def _unknown_allowed(column: pl.Series) -> pl.Series:
     """A column in which NaN means unknown; what is no size is that too."""
-    if not (values.min() >= 0 and values.max() < np.inf):
-        values = np.where((values >= 0) & (values < np.inf), values, np.nan)
-    return pl.Series(name, values)
+    values = column.to_numpy()
+    if values.min() >= 0 and values.max() < np.inf:
+        return column
+    return pl.Series(column.name, np.where((values >= 0) & (values < np.inf), values, np.nan))

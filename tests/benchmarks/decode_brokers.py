@@ -1,4 +1,7 @@
-"""What columns cost over structs for Massive and Finnhub: as `decode_exchanges`, for quotes and trades of shares."""
+"""What columns cost over structs for brokers' feeds: as `decode_exchanges`, for quotes and trades of shares.
+
+Alpaca's quotes are in `decode`; its trades are here, a third of them odd lots, which are volume and no price.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from connectors.alpaca import AlpacaFeed
+from connectors.feed import Feed
 from connectors.finnhub import FinnhubFeed
 from connectors.massive import MassiveFeed
 from tests.benchmarks.decode_exchanges import PER_FRAME, QUOTES, Case
@@ -53,11 +58,22 @@ class _Prints(msgspec.Struct):
     type: str
 
 
+class _AlpacaTrade(msgspec.Struct, tag="t", tag_field="T"):
+    i: int
+    S: str
+    x: str
+    p: float
+    s: int
+    t: str
+    c: list[str]
+    z: str
+
+
 def cases() -> dict[str, Case]:
     """By feed: what makes its parser, frames, and plain decoding of them into structs of all fields."""
     source = random.Random(1)
     now = 1_769_178_600_000
-    quotes, trades, prints = [], [], []
+    quotes, trades, prints, odd_lots = [], [], [], []
     for number in range(QUOTES):
         now += source.randrange(2)
         symbol, price = f"S{source.randrange(2_000):04d}", round(source.uniform(10, 700), 2)
@@ -66,9 +82,16 @@ def cases() -> dict[str, Case]:
         trade = {"x": 4, "i": str(52_983_525 + number), "z": 3, "p": price, "s": 100, "c": [14, 37]}
         trades.append({"ev": "T", "sym": symbol, **trade, "t": now, "q": 3_681_328 + number})
         prints.append({"c": ["1", "8", "24"], "p": price, "s": symbol, "t": now, "v": 10})
+        stamp = f"2026-01-23T14:30:{number // 100:02d}.{number % 100:02d}{source.randrange(10**7):07d}Z"
+        conditions = ["@"] if source.randrange(3) else ["@", "I"]
+        odd_lot = {"i": 52_983_525 + number, "S": symbol, "x": "V", "p": price, "s": 10, "t": stamp}
+        odd_lots.append({"T": "t", **odd_lot, "c": conditions, "z": "C"})
     return {
         "massive": _case(lambda: MassiveFeed("bench", key=""), list[_Quote], _parts(quotes)),
         "massive, trades": _case(lambda: MassiveFeed("bench", key=""), list[_Trade], _parts(trades)),
+        "alpaca, a third odd lots": _case(
+            lambda: AlpacaFeed("bench", key="", secret=""), list[_AlpacaTrade], _parts(odd_lots)
+        ),
         "finnhub": _case(
             lambda: FinnhubFeed("bench", key=""), _Prints, [{"data": p, "type": "trade"} for p in _parts(prints)]
         ),
@@ -79,7 +102,7 @@ def _parts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return [rows[at : at + PER_FRAME] for at in range(0, len(rows), PER_FRAME)]
 
 
-def _case(make: Callable[[], MassiveFeed | FinnhubFeed], kind: Any, contents: Sequence[object]) -> Case:
+def _case(make: Callable[[], Feed], kind: Any, contents: Sequence[object]) -> Case:
     frames = [msgspec.json.encode(content) for content in contents]
     decode = msgspec.json.Decoder(kind).decode
     return make, frames, lambda: [decode(frame) for frame in frames]

@@ -12,6 +12,7 @@ from connectors.binance import BinanceFeed
 from connectors.coinbase import CoinbaseFeed
 from connectors.feed import Feed
 from connectors.kraken import KrakenFeed
+from connectors.message_lists import Encoding
 from connectors.mqtt import MqttFeed
 from connectors.mqtt.envelope import pack
 
@@ -176,24 +177,37 @@ class _Quote(msgspec.Struct):
     ask_size: float
 
 
-def _plain_packed(payloads: Sequence[bytes]) -> Callable[[], object]:
-    decode = msgspec.msgpack.Decoder(list[_Quote]).decode
-    return lambda: [decode(payload) for payload in payloads]
+class _OfTopic(msgspec.Struct):
+    ts: int
+    bid: float
+    ask: float
+    bid_size: float
+    ask_size: float
 
 
 def _mqtt() -> dict[str, Case]:
-    rows = [
+    """Messages of several quotes each, and of one each, whose instrument the topic says: the smallest there are.
+
+    Plain decoding is given the payloads as a client hands them out; the parser finds them, and the topic, in a frame.
+    """
+    many = [
         {"ts": 1_769_178_600_000_000_000 + n, "symbol": s, "bid": p, "ask": p + 0.01, "bid_size": 1.0, "ask_size": 2.0}
         for n, (s, p) in enumerate(_prices())
     ]
-    payloads = [msgspec.json.encode(rows[at : at + PER_FRAME]) for at in range(0, QUOTES, PER_FRAME)]
-    packed = [msgspec.msgpack.encode(rows[at : at + PER_FRAME]) for at in range(0, QUOTES, PER_FRAME)]
-    frames, packed_frames = (
-        [pack(f"md/v1/lab/0/S{n % 2_000:04d}/q", payload) for n, payload in enumerate(encoded)]
-        for encoded in (payloads, packed)
-    )
-    feed = MqttFeed("bench", url="", topics=[])  # which remembers nothing but its topics
+    one = [{name: value for name, value in row.items() if name != "symbol"} for row in many]
+    parts = [many[at : at + PER_FRAME] for at in range(0, QUOTES, PER_FRAME)]
     return {
-        "mqtt": (lambda: feed, frames, _plain(list[_Quote], payloads)),
-        "mqtt, MessagePack": (lambda: feed, packed_frames, _plain_packed(packed)),
+        "mqtt": _of_broker("json", parts, list[_Quote]),
+        "mqtt, MessagePack": _of_broker("msgpack", parts, list[_Quote]),
+        "mqtt, a quote a message": _of_broker("json", one, _OfTopic),
+        "mqtt, a quote a message, MessagePack": _of_broker("msgpack", one, _OfTopic),
     }
+
+
+def _of_broker(encoding: Encoding, contents: Sequence[object], kind: Any) -> Case:
+    codec: Any = msgspec.json if encoding == "json" else msgspec.msgpack
+    payloads = [codec.encode(content) for content in contents]
+    frames = [pack(f"md/v1/lab/0/S{n % 2_000:04d}/q", payload) for n, payload in enumerate(payloads)]
+    decode = codec.Decoder(kind).decode
+    feed = MqttFeed("bench", url="", topics=[])  # which remembers nothing but its topics
+    return lambda: feed, frames, lambda: [decode(payload) for payload in payloads]
