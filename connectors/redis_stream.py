@@ -1,9 +1,9 @@
 """A stream of somebody else's in Redis or Valkey: read from where it was left, its entries as frames.
 
 An entry becomes a message of :mod:`connectors.mqtt.envelope` on the topic ``stream``: either the field that holds JSON
-or MessagePack, or all fields as one JSON object of texts. So the parser, mappings and all, is that of a broker. Behind
-it nothing is told to the parser: the position travels as the receipt, so that whoever opened the line can remember it in
-the very step that makes the data durable. redis-py is known here and in the store only.
+or MessagePack, or all fields as one JSON object of texts. So the parser, mappings and all, is that of a broker. The
+parser is told no position: it travels as the receipt, so that whoever opened the line can remember it in the very step
+that makes the data durable. redis-py is known here and in the store only.
 """
 
 from __future__ import annotations
