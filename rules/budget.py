@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -18,9 +19,16 @@ Timer = Callable[[], float]
 """Seconds that never go back. Time the thread itself has worked serves best: a busy machine is no rule's fault."""
 
 
+LOOKS: Final = 3
+"""Evaluations in a row, after those that patience was had with, of which the time of each step is taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long an evaluation may take, in seconds of `timer`; `patience`: how many in a row may take longer."""
+    """How long an evaluation may take, in seconds of `timer`; `patience`: how many in a row may take longer.
+
+    After these come :data:`LOOKS` more, and then the most expensive rules are suspended.
+    """
 
     seconds: float
     timer: Timer
