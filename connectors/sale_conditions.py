@@ -10,8 +10,9 @@ Where a condition sets the last price only if nothing else has (G, P, R, Z, 4), 
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Callable, Collection
+from enum import IntEnum
+from typing import Final, Generic, TypeVar
 
 _VOLUME: Final = frozenset("CGHINPRUVWZ47")
 _NOTHING: Final = frozenset("MQ9")
@@ -34,3 +35,56 @@ def is_volume(conditions: Collection[str], tape: str) -> bool:
 def is_nothing(conditions: Collection[str]) -> bool:
     """Whether it is neither."""
     return not _NOTHING.isdisjoint(conditions)
+
+
+class Verdict(IntEnum):
+    """What a print is by its conditions."""
+
+    PRICE = 0
+    VOLUME = 1
+    """No price."""
+    NOTHING = 2
+    """Neither: it says again what was counted."""
+    BY_TAPE = 3
+    """Volume and no price on some tapes."""
+
+
+Code = TypeVar("Code", str, int)
+
+
+class Verdicts(dict[tuple[Code, ...] | None, int], Generic[Code]):
+    """Conditions to the verdict of `judge`. Vendors use a few hundred combinations, so as many are remembered.
+
+    As plain numbers, which the interpreter compares and packs faster than members of an enumeration.
+    """
+
+    _MOST: Final = 1_000
+    _LONGEST: Final = 100
+
+    def __init__(self, judge: Callable[[tuple[Code, ...]], Verdict]) -> None:
+        super().__init__()
+        self._judge: Callable[[tuple[Code, ...]], Verdict] = judge
+
+    def __missing__(self, conditions: tuple[Code, ...] | None) -> int:
+        found = int(self._judge(conditions or ()))
+        if len(self) >= self._MOST:
+            self.clear()
+        if len(repr(conditions)) <= self._LONGEST:
+            self[conditions] = found
+        return found
+
+
+def verdict(conditions: Collection[str]) -> Verdict:
+    """By the letters of the tapes."""
+    if SPECIAL.isdisjoint(conditions):
+        return Verdict.PRICE
+    if is_nothing(conditions):
+        return Verdict.NOTHING
+    return Verdict.VOLUME if is_volume(conditions, "C") else Verdict.BY_TAPE
+
+
+def verdict_of_codes(codes: Collection[int]) -> Verdict:
+    """By the numbers of Massive."""
+    if not NOTHING_CODES.isdisjoint(codes):
+        return Verdict.NOTHING
+    return Verdict.PRICE if VOLUME_CODES.isdisjoint(codes) else Verdict.VOLUME

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -37,7 +37,7 @@ from connectors.batch import (
     empty,
 )
 from connectors.rows import Floats, ends, named, packed, possible_rows, volume_only
-from connectors.sale_conditions import SPECIAL, is_nothing, is_volume
+from connectors.sale_conditions import Verdict, Verdicts, is_volume, verdict
 from connectors.timestamps import SECOND, Nanoseconds
 
 MINUTE: Final = 60 * SECOND
@@ -131,12 +131,12 @@ class _Trades:
 
     def take(self, rows: Sequence[Trade[Any]]) -> None:
         verdicts = bytes([_VERDICTS[t.c] for t in rows])
-        if _BY_TAPE in verdicts:
+        if Verdict.BY_TAPE in verdicts:
             verdicts = bytes(map(_by_tape, verdicts, rows))
-        if _NOTHING in verdicts:
-            rows = [t for t, verdict in zip(rows, verdicts, strict=True) if verdict != _NOTHING]
+        if Verdict.NOTHING in verdicts:
+            rows = [t for t, found in zip(rows, verdicts, strict=True) if found != Verdict.NOTHING]
             self.repeated += len(verdicts) - len(rows)
-            verdicts = verdicts.replace(bytes([_NOTHING]), b"")
+            verdicts = verdicts.replace(bytes([Verdict.NOTHING]), b"")
             if not rows:
                 return
         self._verdicts += verdicts
@@ -151,46 +151,19 @@ class _Trades:
         numbers = named(("price", "size"), self._numbers)
         symbols = pl.concat(self._symbols, rechunk=True)
         others = [pl.Series("id", self._ids, dtype=pl.Int64)]
-        if _VOLUME not in self._verdicts:
+        if Verdict.VOLUME not in self._verdicts:
             return possible_rows(times(self._times), symbols, numbers, rejected, others)
-        others.append(pl.Series("priced", np.frombuffer(self._verdicts, np.uint8) == _PRICE))
+        others.append(pl.Series("priced", np.frombuffer(self._verdicts, np.uint8) == Verdict.PRICE))
         return volume_only(possible_rows(times(self._times), symbols, numbers, rejected, others))
 
 
-_PRICE, _VOLUME, _NOTHING, _BY_TAPE = range(4)
-"""What a print is by its conditions; the last: volume, or a price too, by its tape."""
+_VERDICTS: Final = Verdicts[str](verdict)
 
 
-class _Verdicts(dict[tuple[str, ...] | None, int]):
-    """Conditions to what they make of a print. Vendors use a few hundred combinations, so as many are remembered."""
-
-    _MOST: Final = 1_000
-    _LONG: Final = 100
-
-    def __missing__(self, conditions: tuple[str, ...] | None) -> int:
-        found = _verdict(conditions or ())
-        if len(self) >= self._MOST:
-            self.clear()
-        if sum(map(len, conditions or ())) <= self._LONG:
-            self[conditions] = found
+def _by_tape(found: int, trade: Trade[Any]) -> int:
+    if found != Verdict.BY_TAPE:
         return found
-
-
-_VERDICTS: Final = _Verdicts()
-
-
-def _verdict(conditions: Collection[str]) -> int:
-    if SPECIAL.isdisjoint(conditions):
-        return _PRICE
-    if is_nothing(conditions):
-        return _NOTHING
-    return _VOLUME if is_volume(conditions, "C") else _BY_TAPE
-
-
-def _by_tape(verdict: int, trade: Trade[Any]) -> int:
-    if verdict != _BY_TAPE:
-        return verdict
-    return _VOLUME if is_volume(trade.c or (), trade.z) else _PRICE
+    return Verdict.VOLUME if is_volume(trade.c or (), trade.z) else Verdict.PRICE
 
 
 def _bars(rows: Sequence[Bar[Any]], times: Times, rejected: Counter[str]) -> pl.DataFrame:

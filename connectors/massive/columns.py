@@ -13,7 +13,7 @@ from connectors.batch import BANDS, BARS, STATUSES, TIME, Batch, Notice, NoticeK
 from connectors.massive.messages import UNUSED, LimitBand, MinuteBar, Quote, SecondBar, Status, Trade
 from connectors.massive.order import Numbered, in_order
 from connectors.rows import possible_rows
-from connectors.sale_conditions import NOTHING_CODES, VOLUME_CODES
+from connectors.sale_conditions import Verdict, Verdicts, verdict_of_codes
 from connectors.ticks import QuoteRows, TradeRows, milliseconds_column
 from connectors.timestamps import UNREADABLE, Nanoseconds
 
@@ -24,6 +24,8 @@ _HALTS: Final = {17: ("H", "limit band: trading halted"), 18: ("T", "limit band:
 
 _FIRST_NANOSECONDS: Final = 10**16
 """As milliseconds beyond what an int64 of nanoseconds holds, as nanoseconds in 1970: above, a time is nanoseconds."""
+
+_VERDICTS: Final = Verdicts[int](verdict_of_codes)
 
 _PROGRESS: Final = {
     "connected": NoticeKind.CONNECTED,
@@ -54,6 +56,8 @@ class Columns:
         price, size = (column.append for column in trades.numbers.values())
         q_newest, t_newest = self._quotes.newest, self._trades.newest
         q_known, t_known = q_newest.get, t_newest.get
+        volume, times = trades.volume.append, trades.times
+        verdicts, nothing = _VERDICTS, int(Verdict.NOTHING)
         for messages in frames:
             for message in messages:
                 kind = type(message)
@@ -71,8 +75,8 @@ class Columns:
                     bid_size(message.bs)
                     ask_size(message.ask_size)
                 elif kind is Trade:
-                    conditions = message.c
-                    if conditions and not NOTHING_CODES.isdisjoint(conditions):
+                    found = verdicts[message.c]
+                    if found == nothing:
                         unused["official open or close"] += 1
                         continue
                     symbol, number = message.sym, message.q
@@ -83,8 +87,8 @@ class Columns:
                             unused["duplicate trade"] += 1
                             continue
                         late = True  # a trade still, and in its place among those it came with
-                    if conditions and not VOLUME_CODES.isdisjoint(conditions):
-                        trades.volume.append(len(trades.times))
+                    if found:
+                        volume(len(times))
                     t_symbol(symbol)
                     t_time(message.t)
                     price(message.p)

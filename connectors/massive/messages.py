@@ -28,15 +28,15 @@ class Quote(Struct, tag="Q", tag_field="ev", gc=False):
     q: Integer = 0
 
 
-class Trade(Struct, tag="T", tag_field="ev", gc=False):
+class Trade(Struct, tag="T", tag_field="ev", gc=False, kw_only=True):
     """One print; `c` its conditions, `t` milliseconds, `q` the message's number, of the instrument and the day."""
 
     sym: str
     p: float
     s: float
+    c: tuple[int, ...] | None = None
     t: Integer
     q: Integer = 0
-    c: list[int] | None = None
 
 
 class MinuteBar(Struct, tag="AM", tag_field="ev", gc=False):

@@ -1,6 +1,6 @@
 """What columns cost over structs for brokers' feeds: as `decode_exchanges`, for quotes and trades of shares.
 
-Alpaca's quotes are in `decode`; its trades are here, a third of them odd lots, which are volume and no price.
+A third of the trades are odd lots, which are volume and no price. Alpaca's quotes are in `decode`.
 """
 
 from __future__ import annotations
@@ -79,19 +79,18 @@ def cases() -> dict[str, Case]:
         symbol, price = f"S{source.randrange(2_000):04d}", round(source.uniform(10, 700), 2)
         book = {"bx": 4, "bp": price, "bs": 100, "ax": 7, "ap": round(price + 0.01, 2), "as": 160, "c": 0, "i": [604]}
         quotes.append({"ev": "Q", "sym": symbol, **book, "t": now, "q": 50_385_480 + number, "z": 3})
-        trade = {"x": 4, "i": str(52_983_525 + number), "z": 3, "p": price, "s": 100, "c": [14, 37]}
+        odd = not source.randrange(3)
+        codes = [14, 37] if odd else [14]
+        trade = {"x": 4, "i": str(52_983_525 + number), "z": 3, "p": price, "s": 100, "c": codes}
         trades.append({"ev": "T", "sym": symbol, **trade, "t": now, "q": 3_681_328 + number})
         prints.append({"c": ["1", "8", "24"], "p": price, "s": symbol, "t": now, "v": 10})
         stamp = f"2026-01-23T14:30:{number // 100:02d}.{number % 100:02d}{source.randrange(10**7):07d}Z"
-        conditions = ["@"] if source.randrange(3) else ["@", "I"]
         odd_lot = {"i": 52_983_525 + number, "S": symbol, "x": "V", "p": price, "s": 10, "t": stamp}
-        odd_lots.append({"T": "t", **odd_lot, "c": conditions, "z": "C"})
+        odd_lots.append({"T": "t", **odd_lot, "c": ["@", "I"] if odd else ["@"], "z": "C"})
     return {
         "massive": _case(lambda: MassiveFeed("bench", key=""), list[_Quote], _parts(quotes)),
         "massive, trades": _case(lambda: MassiveFeed("bench", key=""), list[_Trade], _parts(trades)),
-        "alpaca, a third odd lots": _case(
-            lambda: AlpacaFeed("bench", key="", secret=""), list[_AlpacaTrade], _parts(odd_lots)
-        ),
+        "alpaca, trades": _case(lambda: AlpacaFeed("bench", key="", secret=""), list[_AlpacaTrade], _parts(odd_lots)),
         "finnhub": _case(
             lambda: FinnhubFeed("bench", key=""), _Prints, [{"data": p, "type": "trade"} for p in _parts(prints)]
         ),
