@@ -67,9 +67,9 @@ class Verdicts(dict[tuple[Code, ...] | None, int], Generic[Code]):
 
     def __missing__(self, conditions: tuple[Code, ...] | None) -> int:
         found = int(self._judge(conditions or ()))
-        if len(self) >= self._MOST:
-            self.clear()
         if len(repr(conditions)) <= self._LONGEST:
+            if len(self) >= self._MOST:
+                self.clear()
             self[conditions] = found
         return found
 
