@@ -51,7 +51,9 @@ class Columns:
         self._ids: list[int | None] = []
         self._texts: dict[str, list[str]] = {"code": [], "reason": []}
 
-    def take(self, payloads: Sequence[bytes], symbols: list[str], rejected: Counter[str], unused: Counter[str]) -> None:
+    def take(
+        self, payloads: Sequence[payload.Payload], symbols: list[str], rejected: Counter[str], unused: Counter[str]
+    ) -> None:
         """Payloads of our own layout, and the instrument of each one's topic."""
         rows, counts = payload.rows_of(payloads, self._kind, rejected, unused)
         if not rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -14,6 +14,7 @@ from connectors.mqtt import payload
 from connectors.mqtt.columns import Columns
 from connectors.mqtt.envelope import CONFLATED, CONNECTION, SUBSCRIPTION, Answer, Granted, Wanted, split
 from connectors.mqtt.layout import KINDS, ForeignLayout, Kind, Router
+from connectors.mqtt.payload import Payload
 
 REFUSED: Final = 128
 """The first reason code that says no."""
@@ -29,6 +30,10 @@ NOBODY: Final = "no topic"
 _AT_ONCE: Final = 128 * 1024
 """Bytes of messages that are read together: enough that each costs little, few enough that what they hold is still in
 the cache when it is put into columns, and that one that is broken makes few others be read one by one."""
+
+
+_LONG: Final = 1024
+"""Bytes of a message."""
 
 
 class MqttFeed:
@@ -117,7 +122,9 @@ class MqttFeed:
             some = packed
             if len(kinds) > 1:
                 some = [frame for frame, route in zip(packed, routes, strict=True) if route.kind == kind]
-            payloads = [frame[frame[1] + 2 :] for frame in some]
+            # To look into a long message is cheaper than to copy it, and the other way round for a short one.
+            whole: Iterable[Payload] = some if len(some[0]) < _LONG else map(memoryview, some)
+            payloads = [frame[frame[1] + 2 :] for frame in whole]
             filled.take(payloads, [route.symbol for route in routes if route.kind == kind], rejected, unused)
         return True
 
@@ -130,7 +137,7 @@ class MqttFeed:
         unused: Counter[str],
     ) -> None:
         """Take frames one by one, remembering topics of our own layout."""
-        waiting: dict[Kind, tuple[list[bytes], list[str]]] = {kind: ([], []) for kind in columns}
+        waiting: dict[Kind, tuple[list[Payload], list[str]]] = {kind: ([], []) for kind in columns}
         for frame in frames:
             try:
                 topic, content = split(frame if isinstance(frame, bytes) else frame.encode())

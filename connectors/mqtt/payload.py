@@ -19,6 +19,7 @@ from connectors.rows import Floats, packed
 from connectors.timestamps import UNREADABLE, Nanoseconds, msgpack_column, rfc3339_column
 
 NAN: Final = float("nan")
+Payload = bytes | memoryview
 Id = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Stamp = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | str | None
 PackedStamp = Stamp | Ext
@@ -164,7 +165,7 @@ Written out, because the interpreter reads an attribute that is named in the cod
 UNREADABLE_PAYLOAD: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-def rows(payload: bytes, kind: Kind, rejected: Counter[str]) -> Sequence[Any]:
+def rows(payload: Payload, kind: Kind, rejected: Counter[str]) -> Sequence[Any]:
     """The rows of a payload of our own layout; those that cannot be read are counted by cause."""
     decoders = (_JSON if payload[:1] in _JSON_STARTS else _PACKED)[kind]
     try:
@@ -175,14 +176,14 @@ def rows(payload: bytes, kind: Kind, rejected: Counter[str]) -> Sequence[Any]:
 
 
 def rows_of(
-    payloads: Sequence[bytes], kind: Kind, rejected: Counter[str], unused: Counter[str]
+    payloads: Sequence[Payload], kind: Kind, rejected: Counter[str], unused: Counter[str]
 ) -> tuple[list[Any], list[int] | None]:
     """The rows of payloads of our own layout, in order, and how many each has; None where each has one.
 
     All of them are read as what the first one looks like, which costs least, and where that does not do for all of them
     one by one. No payload of one encoding is taken by the decoder of the other, so both ways give the same.
     """
-    first = payloads[0][:1]
+    first = bytes(payloads[0][:1])
     json = first in _JSON_STARTS
     decoders = (_JSON if json else _PACKED)[kind]
     with contextlib.suppress(*UNREADABLE_PAYLOAD):  # which payload it is, is found below
@@ -297,7 +298,7 @@ def _time(value: Any, unit: Unit) -> int:  # noqa: ANN401 - whatever somebody el
     return ns if -(2**63) < ns < 2**63 else UNREADABLE
 
 
-def _salvaged(payload: bytes, decoders: _Decoders, error: Exception, rejected: Counter[str]) -> list[Row]:
+def _salvaged(payload: Payload, decoders: _Decoders, error: Exception, rejected: Counter[str]) -> list[Row]:
     """The good rows of a list that has bad ones."""
     try:
         raws = decoders.raws(payload)

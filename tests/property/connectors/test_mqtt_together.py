@@ -133,14 +133,24 @@ def test_any_messages(frames):
     same(it.parse(frames, 7), apart)  # on topics it has met
 
 
-@given(st.lists(st.builds(pack, st.sampled_from(["md/v1/l/0/A/q", "md/v1/l/0/B/q"]), PAYLOADS), min_size=2, max_size=6))
-@example([pack("md/v1/l/0/A/q", b'{"ts":1,"bid":1,"ask":2},{"ts":2,"bid":1,"ask":2}'), pack("md/v1/l/0/A/q", b"")])
-@example([pack("md/v1/l/0/A/q", b'{"ts":1,"bid":1,"ask":2}' * 2), pack("md/v1/l/0/B/q", b" ")])
+@pytest.mark.parametrize("long", [0, 1024])
+@given(
+    frames=st.lists(
+        st.builds(pack, st.sampled_from(["md/v1/l/0/A/q", "md/v1/l/0/B/q"]), PAYLOADS), min_size=2, max_size=6
+    )
+)
+@example(
+    frames=[pack("md/v1/l/0/A/q", b'{"ts":1,"bid":1,"ask":2},{"ts":2,"bid":1,"ask":2}'), pack("md/v1/l/0/A/q", b"")]
+)
+@example(frames=[pack("md/v1/l/0/A/q", b'{"ts":1,"bid":1,"ask":2}' * 2), pack("md/v1/l/0/B/q", b" ")])
 @settings(max_examples=300)
-def test_messages_of_one_kind_do_not_lend_each_other_what_they_lack(frames):
+def test_messages_of_one_kind_do_not_lend_each_other_what_they_lack(long, frames):
     it = feed()
     it.parse(frames, 7)
-    same(it.parse(frames, 7), one_by_one(frames))
+    apart = one_by_one(frames)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("connectors.mqtt.feed._LONG", long)
+        same(it.parse(frames, 7), apart)
 
 
 @pytest.mark.parametrize("encode", [as_json, packed])
