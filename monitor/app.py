@@ -266,8 +266,8 @@ async def _stand_by(
     config: settings.Settings, lease: Lease, recovery: Recovery, leader: str, stop: asyncio.Event
 ) -> bool:
     """Follow the leader until its lease is ours: then True; False where `stop` came first."""
-    standing = Standing()
-    web = WebServer(standing.app, config.web.host, config.web.port, config.web.tls)
+    standing = Standing(config.web.path)
+    web = WebServer(standing, config.web.host, config.web.port, config.web.tls)
     _LOG.info("standing by", leader=leader, page=_page(config.web, web.port))
     answering = asyncio.create_task(web.run())
     try:

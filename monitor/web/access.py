@@ -14,7 +14,6 @@ from secrets import compare_digest
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -26,27 +25,14 @@ from monitor.settings.web import WebSettings
 from monitor.web.audit import Audit
 from monitor.web.limits import Attempts, Requests
 from monitor.web.principals import NOBODY, Caller, Keyring, Principal, introduce, origin_of, token_of
+from monitor.web.problems import HEADERS, Problem
 from monitor.web.scopes import READING, Needs, Scope, needed
 from monitor.web.sessions import Session, Sessions, key_of
 
 BODY_TIME: Final = 30.0
 """Seconds in which a request's body must be there."""
-_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: with it, browsers say `Origin: null` when our own forms are sent.
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 _HSTS: Final = "max-age=31536000"
 _SAFE_SITES: Final = frozenset({"same-origin", "none", ""})
-
-
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """An error as JSON, in one sentence."""
-    return Response(msgspec.json.encode({"detail": detail}), status, headers, "application/json")
 
 
 class Guard:
@@ -67,7 +53,7 @@ class Guard:
             return _later(wait, "too many wrong tokens came from this address")
         if found is None:
             self.attempts.failed(address)
-            return problem(401, "the token is not known here", {"WWW-Authenticate": "Bearer"})
+            return Problem(401, "the token is not known here", {"WWW-Authenticate": "Bearer"})
         self.attempts.succeeded(address, found[0])
         return Principal(*found, address)
 
@@ -143,11 +129,11 @@ class Access:
             return None
         host = headers.get("host", "")
         if not _is_loopback(host):
-            return problem(
+            return Problem(
                 421, f"this monitor has no token and answers as 127.0.0.1 or localhost only, not as {host[:100]!r}"
             )
         if "x-forwarded-for" in headers or "forwarded" in headers:
-            return problem(421, "this monitor has no token, so it answers to no proxy: set `web.token`")
+            return Problem(421, "this monitor has no token, so it answers to no proxy: set `web.token`")
         return None
 
     def _refusal(self, connection: Connection, headers: Headers, who: Principal, needs: Needs) -> Response | None:
@@ -159,24 +145,24 @@ class Access:
             length = headers.get("content-length", "")
             return _too_large(needs.body) if length.isdigit() and int(length) > needs.body else None
         if who.scope is Scope.PUBLIC:
-            return problem(
+            return Problem(
                 401, "a token is needed: send the header `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"}
             )
-        return problem(403, f"this needs the scope {needs.scope.word}, and the token {who.name!r} has {who.scope.word}")
+        return Problem(403, f"this needs the scope {needs.scope.word}, and the token {who.name!r} has {who.scope.word}")
 
     def _foreign(self, headers: Headers, who: Principal) -> Response | None:
         """Why a change is refused that another site's page may have asked for."""
         origin = headers.get("origin")
         if origin is not None and not self._own(origin, headers.get("host", "")):
-            return problem(403, f"a page of {origin[:100]!r} may not change anything here")
+            return Problem(403, f"a page of {origin[:100]!r} may not change anything here")
         if headers.get("sec-fetch-site", "") not in _SAFE_SITES:
-            return problem(403, "a page of another site may not change anything here")
+            return Problem(403, "a page of another site may not change anything here")
         if who.session is None:
             return None
         session = self._guard.sessions.use(who.session)
         given = headers.get("x-csrf-token", "")
         if origin is None or session is None or not compare_digest(given.encode(), session.csrf.encode()):
-            return problem(403, "a change needs the header X-CSRF-Token of this session: sign in again")
+            return Problem(403, "a change needs the header X-CSRF-Token of this session: sign in again")
         return None
 
     def _own(self, origin: str, host: str) -> bool:
@@ -242,7 +228,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in HEADERS.items():
                 headers[name] = value
             if self._secure:
                 headers["Strict-Transport-Security"] = _HSTS
@@ -258,11 +244,11 @@ class _Exchange:
 
 def _later(seconds: float, why: str) -> Response:
     wait = math.ceil(seconds)
-    return problem(429, f"{why}: try again in {wait} s", {"Retry-After": str(wait)})
+    return Problem(429, f"{why}: try again in {wait} s", {"Retry-After": str(wait)})
 
 
 def _too_large(most: int) -> Response:
-    return problem(413, _too_large_text(most))
+    return Problem(413, _too_large_text(most))
 
 
 def _too_large_text(most: int) -> str:

@@ -21,12 +21,13 @@ from monitor.pipeline import Pipeline
 from monitor.settings.web import WebSettings
 from monitor.store.base import Store, StoreError
 from monitor.web import answers, frames
-from monitor.web.access import Access, Guard, problem
+from monitor.web.access import Access, Guard
 from monitor.web.alerts import add_alerts
 from monitor.web.audit import Audit, audit
 from monitor.web.events import EventStream, TooManyListeners
 from monitor.web.page import add_page
 from monitor.web.principals import principal
+from monitor.web.problems import Problem
 from monitor.web.scopes import Scope, needs
 from monitor.web.sign_in import add_sign_in
 
@@ -226,25 +227,25 @@ _PROBLEMS: Final = {
 
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    return problem(error.status_code, error.detail, dict(error.headers or {}))
+    return Problem(error.status_code, error.detail, dict(error.headers or {}))
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
     said = (f"{' '.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-    return problem(422, "; ".join(said))
+    return Problem(422, "; ".join(said))
 
 
 async def _store_away(_: Request, error: Exception) -> Response:
-    return problem(503, f"the store cannot be asked: {error}")
+    return Problem(503, f"the store cannot be asked: {error}")
 
 
 async def _busy(_: Request, error: Exception) -> Response:
-    return problem(503, str(error), {"Retry-After": "10"})
+    return Problem(503, str(error), {"Retry-After": "10"})
 
 
 async def _broken(_: Request, error: Exception) -> Response:
-    return problem(500, f"this is a mistake of the monitor, which has logged it: {type(error).__name__}")
+    return Problem(500, f"this is a mistake of the monitor, which has logged it: {type(error).__name__}")
 
 
 _HANDLERS: Final[dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = {

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import h11
+import msgspec
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from monitor.settings.web import TlsSettings
+from monitor.web.problems import HEADERS, Problem
 
 _LOG = structlog.get_logger(__name__)
 CONNECTIONS: Final = 1_000
@@ -40,16 +43,18 @@ class _Server(uvicorn.Server):
 class _Protocol(H11Protocol):
     """HTTP/1.1 that lets go of clients which open a connection, or begin a request, and say no more."""
 
-    head_time = HEAD_TIME
-    _deadline: asyncio.TimerHandle | None = None
+    head_time, most = HEAD_TIME, CONNECTIONS
+    deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as the base class has it
         super().connection_made(transport)
         self._expect()
+        if len(self.connections) > self.most:
+            self._make_room()
 
     def data_received(self, data: bytes) -> None:
         idle = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr] # None at first
-        if self._deadline is None and idle:
+        if self.deadline is None and idle:
             self._expect()
         super().data_received(data)
 
@@ -59,20 +64,51 @@ class _Protocol(H11Protocol):
         if self.cycle is not before:
             self._stop_waiting()
 
+    def send_400_response(self, msg: str) -> None:
+        """As the base class, which knows neither our form of errors nor our headers.
+
+        Nor does it ask whether an answer has begun, as it has where a refused body turns out to be unreadable later on:
+        then there is nothing more to be said.
+        """
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.close()
+            return
+        detail = msgspec.json.encode({"detail": msg})
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(detail)),
+            "Connection": "close",
+            "Cache-Control": "no-store",
+            **HEADERS,
+        }
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        for event in (h11.Response(status_code=400, headers=raw, reason=b"Bad Request"), h11.Data(detail)):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.write(self.conn.send(h11.EndOfMessage()) or b"")
+        self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
 
+    def _make_room(self) -> None:
+        """Let go of who has said nothing for the longest, so that silent connections keep nobody out."""
+        others = [each for each in self.connections if isinstance(each, _Protocol) and each is not self]
+        silent = [(each.deadline.when(), number) for number, each in enumerate(others) if each.deadline is not None]
+        if silent:
+            others[min(silent)[1]].give_up()
+
     def _expect(self) -> None:
-        self._deadline = self.loop.call_later(self.head_time, self._give_up)
+        self.deadline = self.loop.call_later(self.head_time, self.give_up)
 
     def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
 
-    def _give_up(self) -> None:
-        self._deadline = None
+    def give_up(self) -> None:
+        """End the connection."""
+        self.deadline = None
         if not self.transport.is_closing():
             self.transport.abort()
 
@@ -82,7 +118,7 @@ class WebServer:
 
     def __init__(self, app: ASGIApp, host: str, port: int, tls: TlsSettings | None = None) -> None:
         """Raises OSError, with the setting in its text, where the address or the certificate cannot be used."""
-        self._tls = tls
+        self._app, self._tls = app, tls
         context = _context(tls) if tls else None
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -95,10 +131,10 @@ class WebServer:
         self._context = context
         self._server = _Server(
             uvicorn.Config(
-                app,
+                self._admit,
                 http=_Protocol,
+                interface="asgi3",
                 h11_max_incomplete_event_size=HEAD_BYTES,
-                limit_concurrency=CONNECTIONS,
                 ssl_context_factory=(lambda _config, _default: context) if context else None,
                 log_config=None,
                 access_log=False,
@@ -109,6 +145,15 @@ class WebServer:
                 timeout_graceful_shutdown=2,
             )
         )
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(self._server.server_state.connections) > _Protocol.most:
+            later = {"Retry-After": "5", "Connection": "close", "Cache-Control": "no-store"}
+            await Problem(503, f"more than {_Protocol.most:,} connections at once: try again", later)(
+                scope, receive, send
+            )
+        else:
+            await self._app(scope, receive, send)
 
     @property
     def port(self) -> int:

@@ -1,33 +1,37 @@
-"""What a daemon that stands by answers: that it lives, and who leads. It knows of no alerts."""
+"""What a daemon that stands by answers: that it lives, and that another leads. It knows of no alerts."""
 
 from __future__ import annotations
 
-from starlette.applications import Starlette
-from starlette.requests import Request
+from typing import Final
+
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from monitor.web.problems import HEADERS, Problem
+
+_RETRY: Final = {"Retry-After": "2"}
 
 
 class Standing:
-    """Who leads, as it was last seen."""
+    """Who leads, as it was last seen; `path` is what a proxy puts before the page's own paths.
 
-    leader = ""
+    An ASGI application: `/-/healthy` is true; everything else, `/-/ready` first of all, is for the leader to answer. It
+    is refused whatever the method, and nothing of it is kept: who sends data or acknowledges tries again.
+    """
 
-    @property
-    def app(self) -> Starlette:
-        """`/-/healthy` is true; everything else, `/-/ready` first of all, is for the leader to answer."""
-        return Starlette(
-            routes=[
-                Route("/-/healthy", self._healthy, methods=["GET"]),
-                Route("/{path:path}", self._not_here, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
-            ]
-        )
+    def __init__(self, path: str = "") -> None:
+        self.leader, self._path = "", path
 
-    async def _healthy(self, _request: Request) -> PlainTextResponse:
-        return PlainTextResponse("standing by\n")
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            return
+        scope = {**scope, "root_path": self._path}
+        await self._answer(scope["path"].removeprefix(self._path), scope["method"])(scope, receive, send)
 
-    async def _not_here(self, _request: Request) -> PlainTextResponse:
+    def _answer(self, path: str, method: str) -> PlainTextResponse | Problem:
+        if path == "/-/healthy" and method in {"GET", "HEAD"}:
+            return PlainTextResponse("standing by\n", headers={**HEADERS, "Cache-Control": "no-store"})
         epoch, _, owner = self.leader.partition(":")
-        return PlainTextResponse(
-            f"standing by: {owner} leads (epoch {epoch})\n", status_code=503, headers={"Retry-After": "2"}
-        )
+        why = f"standing by: {owner} leads (epoch {epoch}); nothing was changed: ask the leader, or try again"
+        return Problem(503, why, {**_RETRY, "Cache-Control": "no-store"})

@@ -25,6 +25,7 @@ from monitor.alerting.silences import Silence, SilenceError, UnknownSilence
 from monitor.store.base import StoreError
 from monitor.web.alertmanager import posted, query, shapes, shown, times
 from monitor.web.audit import audit
+from monitor.web.problems import clipped
 from monitor.web.scopes import Scope, needs
 
 _VERSION: Final[shapes.VersionInfo] = {
@@ -221,11 +222,11 @@ def _answering(endpoint: Callable[..., Awaitable[Response]]) -> Callable[..., Aw
         try:
             return await endpoint(*args, **kwargs)
         except posted.Malformed as error:
-            return _mistake(error.status, error.code, str(error))
+            return _mistake(error.status, error.code, clipped(str(error)))
         except UnknownSilence as error:
-            return _json(str(error), 404)
+            return _json(clipped(str(error)), 404)
         except (posted.Refused, MatcherError, SilenceError) as error:
-            return _json(str(error), 400)
+            return _json(clipped(str(error)), 400)
         except StoreError as error:
             return _mistake(503, 503, f"the store cannot be asked: {error}")
         except TimeoutError:

@@ -181,4 +181,9 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 -
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": str | Mistake, "description": "It cannot be done as it is; the text says why."},
     422: {"model": Mistake, "description": "The body or the path has not the form that it should have."},
+    401: {"model": Mistake, "description": "The token is missing or wrong."},
+    403: {"model": Mistake, "description": "The token is not good for that, or another site's page asked."},
+    413: {"model": Mistake, "description": "The body is too large."},
+    429: {"model": Mistake, "description": "Too many requests, or wrong tokens: `Retry-After` says when to come back."},
+    503: {"model": Mistake, "description": "The store is away, or the monitor stands by."},
 }

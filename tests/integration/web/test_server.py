@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from fastapi import FastAPI
 
 from monitor.settings import TlsSettings
 from monitor.web import server
+from monitor.web.problems import HEADERS
 from monitor.web.server import WebServer
 
 OPENSSL = shutil.which("openssl")
@@ -96,3 +98,77 @@ async def test_more_headers_than_anybody_sends_are_refused():
         async with asyncio.timeout(5):
             assert (await reader.readline()).startswith(b"HTTP/1.1 400")
         writer.transport.abort()
+
+
+async def exchanged(port: int, *parts: bytes) -> bytes:
+    """What comes back for bytes sent as they are, each part once something has come for the one before."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    came = b""
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                writer.write(part)
+                came += await reader.read(65_536)
+            came += await reader.read()
+    writer.transport.abort()
+    return came
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nothing that anybody speaks\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * (2 * server.HEAD_BYTES),
+    ],
+)
+async def test_what_is_no_http_is_refused_as_json_with_our_headers(sent: bytes):
+    async with running(FastAPI()) as web:
+        head, _, body = (await exchanged(web.port, sent)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert {f"{name}: {value}".encode() for name, value in HEADERS.items()} <= set(head.split(b"\r\n"))
+    assert msgspec.json.decode(body) == {"detail": "Invalid HTTP request received."}
+
+
+async def test_a_body_that_becomes_unreadable_once_it_is_answered_ends_the_connection_and_no_more(
+    caplog: pytest.LogCaptureFixture,
+):
+    begun = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"
+    async with running(FastAPI()) as web:
+        came = await exchanged(web.port, begun, b"cde no end of a chunk\r\n")
+    assert came.startswith(b"HTTP/1.1 404")
+    assert b"HTTP/1.1 400" not in came
+    assert not [r for r in caplog.records if r.levelname == "ERROR"]
+
+
+async def test_a_request_on_one_connection_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server._Protocol, "most", 1)
+    app = FastAPI()
+    app.get("/")(lambda: "here")
+    async with running(app) as web, httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(f"http://127.0.0.1:{web.port}/")).json() == "here"
+        reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+        writer.write(b"POST /api/v2/alerts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        async with asyncio.timeout(5):
+            refused = await reader.read()
+        writer.close()
+    head, _, body = refused.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503")
+    assert b"\r\nretry-after: 5" in head
+    assert {f"{name.lower()}: {value}".encode() for name, value in HEADERS.items()} <= set(head.split(b"\r\n"))
+    assert msgspec.json.decode(body) == {"code": 503, "message": "more than 1 connections at once: try again"}
+
+
+async def test_connections_that_say_nothing_keep_nobody_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server._Protocol, "most", 3)
+    app = FastAPI()
+    app.get("/")(lambda: "here")
+    async with running(app) as web, httpx.AsyncClient(trust_env=False) as client:
+        silent = [await asyncio.open_connection("127.0.0.1", web.port) for _ in range(6)]
+        assert (await client.get(f"http://127.0.0.1:{web.port}/")).json() == "here"
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionError):
+                assert await silent[0][0].read() == b"", "the first is let go first"
+        for _, writer in silent:
+            writer.transport.abort()
