@@ -19,7 +19,8 @@ from starlette.requests import Request
 from monitor import clock
 from monitor.notify.values import utc
 from monitor.store.base import Store, StoreError
-from monitor.web.principals import Caller, Principal, caller
+from monitor.web.limits import network_of
+from monitor.web.principals import NOBODY, Caller, Principal, caller
 
 _LOG = structlog.get_logger(__name__)
 _LONGEST: Final = 300
@@ -65,7 +66,8 @@ class Audit:
     def note(self, by: Caller, agent: str, status: int, default: str) -> None:
         """Log what a request's route has said, or `default` where it said nothing; the entries then wait to be kept."""
         who = by.who
-        for each in by.notes or [Note(default)]:
+        # Who has no token must not be able to push out of a bounded log what others did.
+        for each in by.notes or [Note(default, often=who.name == NOBODY)]:
             if (times := self._times(who, each, status)) == 0:
                 continue
             entry: dict[str, Any] = {
@@ -89,7 +91,8 @@ class Audit:
         """How many alike an entry stands for; 0 if the one before still does."""
         if not note.often:
             return 1
-        key = (who.name, who.address, note.what, note.target, str(status))
+        about = () if who.name == NOBODY else (note.what, note.target)  # else a new path each time would be new
+        key = (who.name, network_of(who.address), *about, str(status))
         since, times = self._often.pop(key, (0, 0))
         due = self._now() - since >= _OFTEN
         self._often[key] = (self._now(), 0) if due else (since, times + 1)

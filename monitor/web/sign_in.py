@@ -65,8 +65,8 @@ def add_sign_in(app: FastAPI, guard: Guard) -> None:
     @needs(Scope.PUBLIC)
     async def sign_out(request: Request) -> Response:
         """End this session."""
-        audit(request, "signed out")
         if session := principal(request).session:
+            audit(request, "signed out")
             guard.sessions.end(session)
         response = Response(status_code=204)
         response.delete_cookie(guard.cookie, path=guard.web.path or "/", httponly=True, samesite="strict")

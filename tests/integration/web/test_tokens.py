@@ -88,6 +88,39 @@ async def test_changes_and_refused_attempts_are_in_the_audit_log(guarded: httpx.
     assert "guessed" not in str(entries)
 
 
+async def test_who_has_no_token_cannot_push_others_out_of_the_audit_log(guarded: httpx.AsyncClient):
+    await guarded.post("/-/reload", headers=bearer("desk"))
+    for number in range(20):
+        assert (await guarded.post(f"/api/v1/made-up/{number}")).status_code == 401
+        assert (await guarded.delete("/api/v1/session")).status_code == 204
+        assert (await guarded.post("/api/v1/session", json={"tokens": number})).status_code == 422
+    entries = (await guarded.get("/api/v1/audit", headers=bearer("boss"))).json()
+    assert [(e["who"], e["what"], e["status"]) for e in entries] == [
+        ("nobody", "POST /api/v1/session", 422),
+        ("nobody", "DELETE /api/v1/session", 204),
+        ("nobody", "POST /api/v1/made-up/0", 401),
+        ("desk", "rules reloaded", 200),
+    ]
+
+
+async def test_refusals_of_alertmanagers_api_have_its_form_and_none_is_longer_than_can_be_read(
+    guarded: httpx.AsyncClient,
+):
+    for method, path, headers, status in (
+        ("POST", "/api/v2/silences", {}, 401),
+        ("POST", "/api/v2/alerts", bearer("looker"), 403),
+        ("TRACE", "/api/v2/alerts", bearer("boss"), 404),
+        ("GET", "/api/v2/a%0Ab", bearer("boss"), 404),
+    ):
+        answer = await guarded.request(method, path, headers=headers)
+        assert (answer.status_code, answer.json().keys()) == (status, {"code", "message"}), path
+        assert answer.json()["code"] == status
+    long = await guarded.post("/api/v1/silences", headers=bearer("desk"), json={"k" * 500_000: 1})
+    assert (long.status_code, len(long.json()["detail"])) == (422, 2_000)
+    many = await guarded.post("/api/v1/silences", headers=bearer("desk"), json={f"k{n}": 1 for n in range(10_000)})
+    assert (many.status_code, len(many.json()["detail"])) == (422, 2_000)
+
+
 async def test_the_audit_log_waits_for_a_store_that_is_away(desk: Desk, guarded: httpx.AsyncClient):
     desk.store.server.available = False
     assert (await guarded.post("/-/reload", headers=bearer("looker"))).status_code == 403
