@@ -53,7 +53,7 @@ _WATCH: Final = 0.5
 _TRIMS: Final = 100
 """Steps in which history is forgotten after a checkpoint; what is left then waits for the next."""
 _JOURNAL_BYTES: Final = 2**30
-"""Of the journal in the store, which has it in memory: half an hour of 10,000 quotes a second. A start needs far less."""
+"""Of the journal in the store, which has it in memory: half an hour of 10,000 quotes a second; a start needs less."""
 _DATE: Final = len("2026-01-23")
 _MOST_ROWS: Final = 50_000
 """Rows taken at once when far behind: enough to pay the fixed costs rarely, few enough to stay within milliseconds."""
