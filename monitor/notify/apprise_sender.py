@@ -370,12 +370,12 @@ def _telling(level: str, message: str) -> bool:
 
 
 def _secrets(url: str, service: NotifyBase) -> set[str]:
-    """The pieces that apprise hides in the URL it makes for logs, and those of headers and payloads, which it shows."""
-    public = unquote(_masked(service))
-    host = _host(url)
-    return {
-        part for part in pieces(url) if (part not in public or isinstance(service, NotifyJSON)) and part not in host
-    }
+    """The pieces that apprise hides in the URL it makes for logs, and those of headers and payloads, which it shows.
+
+    What stands in a host's place is a token for many services (``slack://``, ``tgram://``); a webhook's is a host.
+    """
+    shown = _host(url) if isinstance(service, NotifyJSON) else unquote(_masked(service))
+    return {part for part in pieces(url) if part not in shown}
 
 
 def _public(url: str, service: NotifyBase, secrets: set[str]) -> str:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from apprise import Apprise
 from apprise.result import AppriseResult, AppriseResultStatus
 
-from monitor.notify.apprise_sender import verdict
+from monitor.notify.apprise_sender import _public, _secrets, verdict
+from monitor.notify.redaction import redacted
 from monitor.notify.sender import Verdict
 
 
@@ -39,3 +41,26 @@ from monitor.notify.sender import Verdict
 )
 def test_what_apprise_says_decides_whether_to_try_again(status, said, wanted):
     assert verdict(AppriseResult(status), said) is wanted
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "wanted"),
+    [
+        (
+            "slack://TPLANTED1/BPLANTED2/CPLANTED3CPLANTED3CPLAN",
+            "Max retries exceeded with url: https://hooks.slack.com/services/TPLANTED1/BPLANTED2/CPLANTED3CPLANTED3CPLAN",
+            "Max retries exceeded with url: https://hooks.slack.com/services/***/***/***",
+        ),
+        (
+            "tgram://123456789:PLANTEDplantedPLANTEDplantedPLANT12/98765",
+            "no answer of /bot123456789:PLANTEDplantedPLANTEDplantedPLANT12/sendMessage",
+            "no answer of /bot***:***/sendMessage",
+        ),
+        ("json://hooks.example.com/PLANTED", "hooks.example.com/PLANTED: no", "hooks.example.com/***: no"),
+    ],
+)
+def test_a_token_in_a_hosts_place_is_a_secret_and_a_webhooks_host_is_not(url: str, said: str, wanted: str):
+    service = Apprise.instantiate(url)
+    secrets = _secrets(url, service)
+    assert redacted([said], secrets) == [wanted]
+    assert "PLANTED" not in _public(url, service, secrets)
