@@ -152,6 +152,9 @@ async def test_kill_minus_nine_loses_nothing_and_nothing_counts_twice(kind, own_
 @pytest.mark.parametrize("kind", SOURCES)
 async def test_a_kill_at_each_point_of_the_way_loses_nothing_and_nothing_counts_twice(kind, tmp_path):
     async with rig(kind, tmp_path, own_store=False) as (it, send):
+        await it.start()
+        await live(it)  # a broker keeps messages from the first subscription on
+        assert await it.program.end(signal.SIGKILL) == -signal.SIGKILL
         sent = 0
         for fault in FAULTS:
             program = await it.launch(**{VARIABLE: fault})
