@@ -6,6 +6,7 @@ keeps them one a line, so that mail services which turn it back into text give t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -17,6 +18,8 @@ from monitor.notify.message import SHOWN, AlertNotice, Kind, Notification
 from monitor.notify.templates import clipped
 
 _TITLE_LIMIT: Final = 200
+_ADDRESS: Final = re.compile(r"https?://(?:[^\s<>&]|&amp;)*(?:[^\s<>&.,:;!?()\[\]]|&amp;)")
+"""In escaped text, without the punctuation after it."""
 _MOST: Final = 40
 """Expressions and prices shown; a universe of hundreds would make a mail nobody reads. The page shows all."""
 
@@ -243,4 +246,9 @@ def one_line(text: str) -> str:
 
 
 def _paragraph(lines: Iterable[str]) -> str:
-    return "<p>" + "<br/>".join(escape(line) for line in lines) + "</p>"
+    return "<p>" + "<br/>".join(map(_linked, lines)) + "</p>"
+
+
+def _linked(line: str) -> str:
+    """A line as HTML, in which web addresses can be followed."""
+    return _ADDRESS.sub(r'<a href="\g<0>">\g<0></a>', escape(line))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -205,6 +206,18 @@ class RouteSettings(Model):
     )
     mute: Names | None = Field(default=None, description="mute times: regular, extended, closed, or of `mute_times`")
     routes: tuple[RouteSettings, ...] = Field(default=(), description="the first that matches is taken")
+
+    @field_validator("escalate")
+    @classmethod
+    def _in_order(cls, steps: tuple[EscalationSettings, ...] | None) -> tuple[EscalationSettings, ...] | None:
+        for number, (before, step) in enumerate(pairwise(steps or ()), start=2):
+            if step.after <= before.after:
+                raise PydanticCustomError(
+                    "escalation_order",
+                    "`after` of step {number} is not later than that of the step before it: put the steps in order",
+                    {"number": number},
+                )
+        return steps
 
 
 class RootRouteSettings(RouteSettings):

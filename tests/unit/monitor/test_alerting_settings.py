@@ -56,6 +56,10 @@ def test_what_is_right_is_taken(load, line, read, value):
         ("heartbeat: {to: desk, when: now}", "2:23: error: unknown key `when`"),
         ("route: {receiver: desk, escalate: [{after: 15, to: boss}]}", "2:44: error:"),
         ("route: {receiver: desk, escalate: [{after: 0s, to: boss}]}", "2:44: error:"),
+        (
+            "route: {receiver: desk, escalate: [{after: 5m, to: boss}, {after: 5m, to: desk}]}",
+            "`after` of step 2 is not",
+        ),
         ("route: {receiver: desk, escalate: [{after: 15m, to: bos}]}", "2:53: error: there is no receiver `bos`"),
         ("route: {receiver: dsk}", "2:19: error: there is no receiver `dsk`"),
         ("route: {receiver: desk, group_wait: soon}", "2:37: error:"),

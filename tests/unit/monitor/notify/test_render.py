@@ -10,7 +10,7 @@ from monitor.notify.compose import message
 from monitor.notify.message import Kind
 from monitor.notify.render import payload, render, title
 from rules.transition import Evidence, State
-from tests.unit.monitor.notify.samples import AT, compose, transition
+from tests.unit.monitor.notify.samples import AT, compose, notification, transition
 
 FIRING = """\
 small-caps-turn fired: excess(IWM, SPY, 1d) = -104bp (< -100bp)
@@ -56,6 +56,20 @@ def test_a_resolved_message_says_how_long_it_lasted_and_about_whom():
     assert {"State: resolved", "Member: XLE", "Duration: 10m"} <= set(lines)
     assert lines[lines.index("Runbook:") + 1 :][:2] == ["  Call", "  the desk"]
     assert "key: small-caps-turn-2026-01-23-1:resolved:2:desk" in lines
+
+
+def test_addresses_can_be_followed():
+    url = "https://monitor.example.com/ack?token=a.b-c&x=1"
+    shown = render(
+        replace(notification(annotations={"runbook": 'see http://wiki/x_(y)?<b>, or "https://a.b".'}), ack_url=url)
+    )
+    said = "https://monitor.example.com/ack?token=a.b-c&amp;x=1"
+    assert f'Acknowledge: <a href="{said}">{said}</a>' in shown.html
+    assert 'see <a href="http://wiki/x_(y">http://wiki/x_(y</a>)?&lt;b&gt;' in shown.html
+    assert '<a href="https://a.b">https://a.b</a>&quot;.' in shown.html
+    again = convert_between(NotifyFormat.HTML, NotifyFormat.TEXT, shown.html)
+    assert f"Acknowledge: {url}" in again.splitlines()
+    assert f"Acknowledge: {url}" in shown.text.splitlines()
 
 
 def test_the_html_gives_the_same_lines_back_when_a_mail_service_turns_it_into_text():
