@@ -230,8 +230,10 @@ class World:
     async def reaches(self, moment: str, patience: float = _PATIENCE) -> None:
         """Wait until event time has reached an RFC 3339 time."""
         deadline = asyncio.get_running_loop().time() + patience
-        while ((await self.ask("/api/v1/status"))["at"] or "") < moment:
-            assert asyncio.get_running_loop().time() < deadline, f"event time did not reach {moment}"
+        while ((status := await self.ask("/api/v1/status"))["at"] or "") < moment:
+            assert asyncio.get_running_loop().time() < deadline, (
+                f"event time {status['at']} did not reach {moment}: {status['feeds']} {self.exchange.lines[-3:]}"
+            )
             await asyncio.sleep(0.05)
 
 
