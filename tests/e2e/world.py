@@ -236,6 +236,14 @@ class World:
             )
             await asyncio.sleep(0.05)
 
+    async def plays_out(self, patience: float = _PATIENCE) -> None:
+        """Wait until the exchange has nothing left to send.
+
+        Its clients share one tape, and what it holds for one who is gone reaches nobody. So after a kill this ends a
+        day, and no moment of the day does: it may be one of those that are lost.
+        """
+        await self.exchange.says("end of data", patience)
+
 
 @contextlib.asynccontextmanager
 async def world(*args: Any, **options: Any) -> AsyncIterator[World]:
