@@ -18,10 +18,10 @@ import numpy.typing as npt
 import polars as pl
 
 from monitor.ingest.instruments import LONG_AGO, ByInstrument, Codes, Known
-from monitor.ingest.rejects import Cause
+from monitor.ingest.rejects import Cause, Verdict, number
 from monitor.ingest.scales import LEAST, Scales
 from monitor.ingest.splits import GAP_NS, SplitWatch
-from monitor.ingest.values import Floats, Verdict, number
+from monitor.ingest.values import Floats
 
 _FIELDS: Final = ("bid", "ask", "bid_size", "ask_size")
 _NEAR: Final = 1 + LEAST

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from monitor.ingest.clean_batch import EVENT_TIME
@@ -41,7 +43,18 @@ class Cause(StrEnum):
     SPLIT_SUSPECTED = "split-suspected"
     """A price of an instrument whose level changed overnight as a split changes it, until somebody says what it was."""
     SPIKE = "spike"
-    """A single print, a quote or a session's close, far from what came before by the instrument's own usual moves."""
+    """A single print, quote or bar, or a session's close, far from what came before by the instrument's usual moves."""
+
+
+Verdict = npt.NDArray[np.uint8]
+"""By row: 0 is good, otherwise the number of a cause, see :func:`number`."""
+
+_NUMBERS: Final = {cause: n for n, cause in enumerate(Cause, start=1)}
+
+
+def number(cause: Cause) -> int:
+    """How a verdict writes `cause`."""
+    return _NUMBERS[cause]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,16 @@ class Rejects:
         for time, row in zip(times, newest.select(columns).iter_rows(named=True), strict=True):
             short = {name: v[:_LONGEST] if isinstance(v, str) else v for name, v in row.items()}
             kept.append(Reject(feed, cause, kind, time, short))
+
+    def refuse(self, feed: str, kind: str, frame: pl.DataFrame, verdict: Verdict) -> pl.DataFrame:
+        """The rows that the verdict lets through; those it refuses are counted, those it holds are neither."""
+        if not verdict.any():
+            return frame
+        for cause in Cause:
+            refused = verdict == number(cause)
+            if refused.any():
+                self.add(feed, cause, kind, frame.filter(refused))
+        return frame.filter(verdict == 0)
 
     def _count_instruments(self, feed: str, cause: Cause, symbols: pl.Series) -> None:
         own = self.by_instrument.setdefault(feed, {})

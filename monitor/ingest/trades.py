@@ -16,32 +16,24 @@ gets through, unless the next one repeats it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from monitor.ingest.held import BY_ITS_KIND, HELD, IN_A_ROW, Held, HeldVerdict, Released, near
 from monitor.ingest.instruments import LONG_AGO, ByInstrument, Codes, Known
 from monitor.ingest.quotes import QuoteFilter
 from monitor.ingest.recent_prints import Fingerprints, RecentPrints, fingerprints
-from monitor.ingest.rejects import Cause
+from monitor.ingest.rejects import Cause, Verdict, number
 from monitor.ingest.scales import LEAST, Scales
 from monitor.ingest.splits import GAP_NS, SplitWatch
-from monitor.ingest.values import Floats, Verdict, number
-
-HELD: Final = 255
-"""In a verdict on trades: neither good nor refused, not yet."""
+from monitor.ingest.values import Floats
 
 _NEAR: Final = 1 + LEAST
-
-_IN_A_ROW: Final = 3
-"""Suspicious prints on one side, the last of which is believed: an error comes once, or twice alike."""
-
-BY_TRADE: Final = 2**63 - 1
-"""In place of a quote's row: quotes up to a trade come before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,39 +64,6 @@ class TradeColumns:
         return TradeColumns(codes, times, keys, prices, prints, named)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A suspicious print: one row of trades, the feed it came from, and the how manyth it is on that side in a row."""
-
-    feed: str
-    price: float
-    row: pl.DataFrame
-    number: int = 1
-
-
-class Released(NamedTuple):
-    """A held print now believed: it goes before the trade of row `before`; sorted, these stand as they were confirmed.
-
-    `quote`: the row of the quote that confirmed it, :data:`BY_TRADE` where the trade itself did.
-    """
-
-    before: int
-    quote: int
-    held: Held
-
-
-@dataclass(slots=True)
-class TradeVerdict:
-    """What becomes of a batch's trades and of those held before it.
-
-    `rows`: the verdict on each; `released` and `dropped`: held prints now believed, and refused.
-    """
-
-    rows: Verdict
-    released: list[Released] = field(default_factory=list)
-    dropped: list[Held] = field(default_factory=list)
-
-
 class TradeFilter:
     """Judges trades against the instrument's last good ones and its quotes."""
 
@@ -125,14 +84,14 @@ class TradeFilter:
         """Trades of the batches before are remembered for a while only."""
         self._recent.expire()
 
-    def judge(self, feed: str, frame: pl.DataFrame, trades: TradeColumns, quotes: QuoteFilter) -> TradeVerdict:
+    def judge(self, feed: str, frame: pl.DataFrame, trades: TradeColumns, quotes: QuoteFilter) -> HeldVerdict:
         """The verdict on a batch's trades, after `quotes` has judged the batch's quotes.
 
         What is good is known from now on.
         """
         self._known.cover(trades.codes)
         groups = ByInstrument(trades.codes)
-        result = TradeVerdict(np.zeros(len(trades.codes), dtype=np.uint8))
+        result = HeldVerdict(np.zeros(len(trades.codes), dtype=np.uint8))
         times = trades.times[groups.order]
         times_before = groups.previous(times, self._known["newest"])
         repeats = self._repeats(trades, groups, times, times_before)
@@ -156,14 +115,14 @@ class TradeFilter:
             self._known["price"][code], self._known["at"][code] = last
         return result
 
-    def confirm(self, quotes: QuoteFilter) -> TradeVerdict:
+    def confirm(self, quotes: QuoteFilter) -> HeldVerdict:
         """What becomes of the held prints after a batch that has quotes but no trades."""
-        result = TradeVerdict(np.empty(0, dtype=np.uint8))
+        result = HeldVerdict(np.empty(0, dtype=np.uint8))
         for code in self._held_among(quotes.instruments_of_batch()):
             held = self._held[code]
             bound = self._scales.bound(code)
-            near = (row for row, _, mid in quotes.mids_of_batch(code)[1] if _near(held.price, mid, bound))
-            if (row := next(near, None)) is not None:
+            confirming = (row for row, _, mid in quotes.mids_of_batch(code)[1] if near(held.price, mid, bound))
+            if (row := next(confirming, None)) is not None:
                 result.released.append(Released(0, row, self._held.pop(code)))
                 self._known["price"][code] = held.price
         return result
@@ -173,7 +132,7 @@ class TradeFilter:
         released = []
         for code in self._held_among(codes):
             held, bound = self._held[code], self._scales.bound(code)
-            if any(_near(held.price, price, bound) for price in prices[codes == code].tolist()):
+            if any(near(held.price, price, bound) for price in prices[codes == code].tolist()):
                 released.append(self._held.pop(code).row)
                 self._known["price"][code] = held.price
         return released
@@ -260,7 +219,7 @@ class TradeFilter:
         trades: TradeColumns,
         groups: ByInstrument,
         quotes: QuoteFilter,
-        result: TradeVerdict,
+        result: HeldVerdict,
     ) -> tuple[float, int]:
         """Judge one instrument's trades in the order they and its quotes came.
 
@@ -278,7 +237,7 @@ class TradeFilter:
         for row, key in zip([*rows, None], [*keys, np.iinfo(np.int64).max], strict=True):
             while next_key <= key:
                 mid = next_mid
-                if held and _near(held.price, mid, bound):
+                if held and near(held.price, mid, bound):
                     result.released.append(Released(int(np.searchsorted(trades.keys, next_key)), quote, held))
                     good, held = held.price, None
                 quote, next_key, next_mid = next(pending)
@@ -294,14 +253,14 @@ class TradeFilter:
             in_a_row = 1
             if held:
                 in_a_row += held.number if (price > base) == (held.price > base) else 0
-                if _near(price, held.price, bound):
-                    result.released.append(Released(row, BY_TRADE, held))
+                if near(price, held.price, bound):
+                    result.released.append(Released(row, BY_ITS_KIND, held))
                     good = base = held.price
                 else:
                     result.dropped.append(held)
                 held = None
-            believed = in_a_row >= _IN_A_ROW and not _near(mid, base, bound)
-            if believed or np.isnan(base) or _near(price, base, bound) or _near(price, mid, bound):
+            believed = in_a_row >= IN_A_ROW and not near(mid, base, bound)
+            if believed or np.isnan(base) or near(price, base, bound) or near(price, mid, bound):
                 self._scales.add(code, now, then, price, base)
                 good, then = price, max(then, now)
             else:
@@ -315,7 +274,3 @@ class TradeFilter:
     def priced(self) -> int:
         """How many instruments have a price."""
         return int(np.count_nonzero(~np.isnan(self._known["price"])))
-
-
-def _near(one: float, other: float, bound: float) -> bool:
-    return one <= other * bound and other <= one * bound

@@ -10,12 +10,10 @@ import numpy.typing as npt
 import polars as pl
 
 from monitor.ingest.clean_batch import nanoseconds
-from monitor.ingest.rejects import Cause
+from monitor.ingest.rejects import Cause, Verdict, number
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Verdict = npt.NDArray[np.uint8]
-"""By row: 0 is good, otherwise the number of a cause, see :func:`number`."""
 
 WIDEST: Final = 10.0
 """Ask over bid beyond which a quote is a placeholder that a market maker leaves, not a price."""
@@ -25,13 +23,6 @@ ROUNDED: Final = 1.001
 
 LARGEST: Final = 1e12
 """Shares, or units, beyond which a size or volume is absurd: of no share are there so many."""
-
-_NUMBERS: Final = {cause: n for n, cause in enumerate(Cause, start=1)}
-
-
-def number(cause: Cause) -> int:
-    """How a verdict writes `cause`."""
-    return _NUMBERS[cause]
 
 
 def incomplete(kind: str, frame: pl.DataFrame) -> pl.Series | None:

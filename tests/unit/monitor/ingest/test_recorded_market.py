@@ -68,6 +68,19 @@ def test_a_month_of_bars_loses_nothing(bars):
 
 
 @pytest.mark.parametrize("factor", [10, 0.1, 1.5])
+def test_a_wild_bar_after_any_of_a_month_never_passes(bars, factor):
+    tape = bars.filter(pl.col("symbol").is_in(["IWM", "SPY", "MU", "NVDA", "BTC-USDT"]))
+    ended = tape.with_columns(end=pl.col("ts") + pl.duration(nanoseconds=FIVE_MINUTES, time_unit="ns"))
+    every = ended.select(BARS.names()).with_row_index("n")
+    wild = every.filter(pl.col("n") % 7 == 0).with_columns(pl.col("open", "high", "low", "close") * factor)
+    dirty = pl.concat([every, wild]).sort("n", maintain_order=True).drop("n")
+    truth = TruthFilter(TruthSettings())
+    out = pl.concat([truth.clean(Batch("tape", 0, bars=part)).bars for part in dirty.iter_slices(1000)])
+    assert out.equals(every.drop("n"))
+    assert truth.rejects.total(Cause.SPIKE) + truth.held == wild.height
+
+
+@pytest.mark.parametrize("factor", [10, 0.1, 1.5])
 def test_a_wild_print_after_any_of_a_month_never_passes(bars, factor):
     tape = prints(bars.filter(pl.col("symbol").is_in(["IWM", "SPY", "MU", "NVDA", "BTC-USDT"])))
     every = tape.with_row_index("n")
