@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from typing import Final, Literal, Protocol
 
@@ -15,7 +16,9 @@ who keeps it moves its `end` to the close of that session."""
 
 
 class BarSource(Protocol):
-    """Where bars of the past come from."""
+    """Where bars of the past come from. `rejected` counts bars that could not be read, by cause."""
+
+    rejected: Counter[str]
 
     def bars(
         self, symbols: Collection[str], start: int, end: int, resolution: Resolution

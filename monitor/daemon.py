@@ -24,7 +24,7 @@ from monitor.committer import Committer
 from monitor.compaction import compact
 from monitor.compute import ComputeThread
 from monitor.corporate_actions.book import ActionBook
-from monitor.corporate_actions.screen import ADJUSTED, SPIKE, SPLIT, screened
+from monitor.corporate_actions.screen import ADJUSTED, IMPOSSIBLE, SPIKE, SPLIT, screened
 from monitor.data_health import NAMES as DATA_TROUBLES
 from monitor.feed_flow import flows
 from monitor.feeds import Feeds, LineFigures
@@ -350,7 +350,8 @@ class Daemon:
 
     def unready(self) -> list[str]:
         """Why alerts cannot be decided or kept at the moment."""
-        passable = {RULES_INVALID, RULE_SUSPENDED, ACTIONS_INVALID, ADJUSTED, SPIKE, HISTORY_INCOMPLETE} | DATA_TROUBLES
+        of_history = {ADJUSTED, IMPOSSIBLE, SPIKE, HISTORY_INCOMPLETE}
+        passable = {RULES_INVALID, RULE_SUSPENDED, ACTIONS_INVALID} | of_history | DATA_TROUBLES
         return [f"{c['name']}: {c['reason']}" for c in self._health.conditions() if c["name"] not in passable]
 
     def feeds(self) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+import click
 import polars as pl
 
 from connectors.bar_source import Resolution
@@ -16,6 +17,7 @@ from monitor.cli.output import JSON, print_json, print_table
 from monitor.history.backfill import Filled, backfill, closes_of, differences
 from monitor.history.gaps import Gap, gaps, stored_days
 from monitor.history.sources import entry_of, opened
+from monitor.ingest.past_bars import Refused
 from monitor.rule_files import read_rules
 from monitor.settings import Settings
 from monitor.store.base import Store
@@ -104,6 +106,16 @@ def print_gaps(missing: Sequence[Gap], form: str) -> None:
     elif missing:
         rows = [[gap.symbol, str(gap.first), str(gap.last), str(gap.sessions)] for gap in missing]
         print_table(("symbol", "from", "to", "missing"), rows, frozenset({"missing"}))
+
+
+def print_refused(refused: Refused, form: str) -> None:
+    """A line a cause for which bars were not stored."""
+    if form == JSON:
+        for cause, count in sorted(refused.counts.items()):
+            print_json({"refused": cause, "bars": count, "example": refused.examples.get(cause)})
+        return
+    for line in refused.lines:
+        click.echo(line)
 
 
 def print_differences(found: pl.DataFrame, feeds: tuple[str, str], form: str) -> None:

@@ -55,6 +55,7 @@ def import_files(files: Sequence[Path], config: Path | None, form: str, *, dry_r
     from monitor.corporate_actions.screen import believed, unanswered
     from monitor.history.overlap import mismatches
     from monitor.history.stored_bars import add_series, add_sessions
+    from monitor.ingest.past_bars import Refused
 
     settings = settings_of(find_config(config))
     calendar = TradingCalendar(settings.calendar)
@@ -68,7 +69,10 @@ def import_files(files: Sequence[Path], config: Path | None, form: str, *, dry_r
         misfits, actions = await look(store)
         if misfits and not replace:
             return misfits, actions, bars, 0, 0
-        kept, wrong = believed(bars, actions)
+        refused = Refused()
+        kept, wrong = believed(refused.possible(bars), actions)
+        for line in refused.lines:
+            click.echo(f"warning: {line}", err=True)
         for spike in wrong:
             click.echo(f"warning: {spike.text}: not stored", err=True)
         return misfits, actions, kept, await add_sessions(store, kept), await add_series(store, series)
@@ -133,7 +137,7 @@ def backfill(  # noqa: PLR0913, PLR0917 - options
     from connectors.rest import RestError
     from monitor import clock
     from monitor.calendar import TradingCalendar
-    from monitor.cli.backfill import compared, filled, needed, print_differences, print_gaps
+    from monitor.cli.backfill import compared, filled, needed, print_differences, print_gaps, print_refused
     from monitor.history.backfill import last_session
     from monitor.history.sources import NoSource
 
@@ -159,6 +163,7 @@ def backfill(  # noqa: PLR0913, PLR0917 - options
     except RestError as error:
         raise Fault(f"{error}; what came before is stored, and the same command goes on there", Exit.NO) from error
     print_gaps(result.missing, form)
+    print_refused(result.refused, form)
     if form != JSON:
         click.echo(f"{result.bars} bars stored, {result.asked} instruments asked for, {len(result.missing)} gaps left")
     if result.missing:

@@ -258,8 +258,16 @@ def _closes(files: Sequence[DataFile], calendar: TradingCalendar) -> pl.DataFram
     """Session closes of files, ``ts, symbol, open, close, volume``."""
     import polars as pl
 
+    from monitor.ingest.past_bars import Refused
+
     columns = {"ts": pl.Date, "symbol": pl.String, "open": pl.Float64, "close": pl.Float64, "volume": pl.Float64}
-    return pl.concat([pl.DataFrame(schema=columns), *(_session_bars(f, calendar).select(*columns) for f in files)])
+    closes = [pl.DataFrame(schema=columns)]
+    for file in files:
+        refused = Refused()
+        closes.append(refused.possible(_session_bars(file, calendar)).select(*columns))
+        for line in refused.lines:
+            click.echo(f"warning: {file.path}: {line}", err=True)
+    return pl.concat(closes)
 
 
 def _times(file: DataFile, calendar: TradingCalendar) -> pl.Series:

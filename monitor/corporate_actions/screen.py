@@ -11,10 +11,12 @@ import polars as pl
 from monitor.corporate_actions.action import Action, Kind
 from monitor.corporate_actions.detect import SuspectedSplit, level_mismatches, suspected_splits
 from monitor.corporate_actions.spikes import Spike, spikes
+from monitor.ingest.past_bars import Refused
 
 ADJUSTED: Final = "history-adjusted"
 SPLIT: Final = "split-suspected"
 SPIKE: Final = "history-spike"
+IMPOSSIBLE: Final = "history-impossible"
 _OVERLAP: Final = dt.timedelta(days=15)
 
 
@@ -40,7 +42,9 @@ def screened(
     frames = []
     known = list(actions)
     for frame in history:
-        kept, wrong = believed(frame, known)
+        kept, impossible = _possible(frame)
+        objections += impossible
+        kept, wrong = believed(kept, known)
         objections += [Objection(SPIKE, spike.symbol, f"{spike.text}: left out") for spike in wrong]
         for own in traded:
             for mismatch in level_mismatches(kept, own.filter(pl.col("ts") >= pl.col("ts").max() - _OVERLAP)):
@@ -51,6 +55,17 @@ def screened(
             kept = kept.filter((pl.col("symbol") != split.symbol) | (pl.col("ts") >= split.date))
         frames.append(kept)
     return frames, objections
+
+
+def _possible(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Objection]]:
+    """The session bars whose own values can be true, and an objection a symbol to the others."""
+    kept = Refused().possible(frame)
+    if kept.height == frame.height:
+        return frame, []
+    refused = {str(symbol): Refused() for symbol in frame["symbol"].unique()}
+    for (symbol,), bars in frame.partition_by("symbol", as_dict=True).items():
+        refused[str(symbol)].possible(bars)
+    return kept, [Objection(IMPOSSIBLE, s, "; ".join(r.lines)) for s, r in sorted(refused.items()) if r.counts]
 
 
 def believed(frame: pl.DataFrame, actions: Iterable[Action]) -> tuple[pl.DataFrame, list[Spike]]:

@@ -19,6 +19,8 @@ import math
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from monitor.corporate_actions.action import Action, Kind
@@ -98,3 +100,23 @@ def spikes(closes: pl.DataFrame, actions: Iterable[Action] = ()) -> list[Spike]:
         for spike in map(Spike._make, found.rows())
         if spike.after is not None or not any(s == spike.symbol and abs((d - spike.date).days) <= 1 for s, d in known)
     ]
+
+
+def contradicted(minutes: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which closes of recorded minutes are errors, as of sessions; `minutes`: ``ts, symbol, close``, shape (rows,).
+
+    An instrument's first and last minute have one side only: they are errors beyond a factor of 2 of the level there.
+    """
+    wrong = np.zeros(minutes.height, dtype=np.bool_)
+    wrong[[spike.row for spike in spikes(minutes)]] = True
+    level = pl.col("close").log().rolling_median(7, min_samples=1, center=True).over("symbol")
+    edge = (pl.col("symbol") != pl.col("symbol").shift()) | (pl.col("symbol") != pl.col("symbol").shift(-1))
+    ends = (
+        minutes.select("ts", pl.col("symbol").cast(pl.String), "close")
+        .with_row_index("row")
+        .sort("symbol", "ts")
+        .with_columns(edge=edge.fill_null(value=True), off=(pl.col("close").log() - level).abs())
+        .filter(pl.col("edge"), pl.col("off") > MARKET_MOST)
+    )
+    wrong[ends["row"].to_numpy()] = True
+    return wrong

@@ -80,4 +80,5 @@ class Filling:
         _LOG.info("history filled in", source=entry.type, bars=filled.bars, gaps=len(filled.missing))
         # An instrument that was not listed yet has no bars before its first: only holes behind it are missing.
         empty = sorted({gap.symbol for gap in filled.missing if gap.last == last})
-        return f"{entry.type} has no bars up to {last} of {', '.join(empty[:10])}" if empty else ""
+        lacking = [f"{entry.type} has no bars up to {last} of {', '.join(empty[:10])}"] if empty else []
+        return "; ".join([*lacking, *filled.refused.lines])

@@ -16,10 +16,20 @@ SESSIONS: Final = 15
 _CLOSES: Final = pl.Schema({"ts": pl.Date(), "symbol": pl.String(), "close": pl.Float64()})
 
 
+async def stored_closes(store: Store, first: dt.date, last: dt.date) -> pl.DataFrame:
+    """The closes of the sessions that are stored from `first` to `last`: ``ts, symbol, close``."""
+    names = [name for name in await store.bar_chunks("1d", first.isoformat()) if name <= last.isoformat()]
+    return await _closes(store, names)
+
+
 async def newest_stored(store: Store, first: dt.date, last: dt.date) -> pl.DataFrame:
     """The closes of the newest sessions that are stored from `first` to `last`: ``ts, symbol, close``."""
     names = [name for name in await store.bar_chunks("1d", first.isoformat()) if name <= last.isoformat()]
-    chunks = await store.load_bars("1d", names[-SESSIONS:])
+    return await _closes(store, names[-SESSIONS:])
+
+
+async def _closes(store: Store, names: list[str]) -> pl.DataFrame:
+    chunks = await store.load_bars("1d", names)
     frames = [read_frame(chunk.data, _CLOSES.names()).cast(_CLOSES) for chunk in chunks]
     return pl.concat([pl.DataFrame(schema=_CLOSES), *frames])
 

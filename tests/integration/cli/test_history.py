@@ -55,6 +55,18 @@ def configure(folder, *bases):
     (folder / "rotation.yaml").write_text("\n".join(lines) + "\n")
 
 
+def test_bars_that_cannot_be_are_listed_by_cause_with_an_example(rotation, tmp_path):
+    wrong = [*days(250, *DAYS[:3]), days(250, DAYS[3])[0] | {"l": 251}]
+    with vendor({"IWM": wrong, "SPY": days(600, *DAYS)}) as server:
+        configure(tmp_path, server.base)
+        outcome = rotation(*BACKFILL, "--feed", "a")
+        text = "IWM 2026-01-23 05:00:00+00:00: open 250, high 250, low 251, close 250, volume 10"
+        assert f"1 bar left out: crossed, such as {text}" in " ".join(outcome.out.split())
+        assert outcome.code == 1
+        again = rotation(*BACKFILL, "--feed", "a", "--format", "json")
+        assert {"refused": "crossed", "bars": 1, "example": text} in again.records
+
+
 def test_what_is_missing_is_asked_for_once_and_gaps_are_listed(rotation, tmp_path):
     with vendor({"IWM": days(250, *DAYS), "SPY": days(600, DAYS[0], *DAYS[2:])}) as server:
         configure(tmp_path, server.base)

@@ -155,3 +155,85 @@ async def test_the_other_vendor_is_filled_in_the_same_way():
     assert (result.bars, result.missing) == (7, [Gap("SPY", LAST, LAST, 1)])
     frame = read_frame((await kept.load_bars("1d", ["2026-01-22"]))[0].data)
     assert sorted(frame.select("symbol", "close").cast({"symbol": str}).rows()) == [("IWM", 250.5), ("SPY", 600.0)]
+
+
+def bar(day, close, **changed):
+    return days(close, day)[0] | changed
+
+
+async def test_bars_that_cannot_be_are_left_out_counted_and_missing_still():
+    wrong = [
+        bar(DAYS[0], 250, h=249),  # high below its low
+        bar(DAYS[1], 250, c=0),
+        bar(DAYS[2], 250, v=1e15),
+        bar(DAYS[3], 250, c=260, h=251),  # a close above the high
+    ]
+    async with alpaca_bars({"IWM": wrong, "SPY": days(600, *DAYS)}) as vendor:
+        kept = await store()
+        result = await fill(settings(vendor.base), kept)
+    assert result.refused.counts == {"crossed": 2, "non-positive": 1, "absurd-size": 1}
+    assert result.refused.examples["crossed"].startswith("IWM 2026-01-20 05:00:00+00:00: open 250, high 249")
+    assert result.missing == [Gap("IWM", FIRST, LAST, 4)]
+    assert result.bars == 4
+    assert (await stored_days(kept, FIRST, LAST))["symbol"].unique().to_list() == ["SPY"]
+
+
+async def test_one_wild_close_asked_for_by_itself_is_held_against_those_stored():
+    async with alpaca_bars({"IWM": days(250, *DAYS[:2], DAYS[3])}) as vendor:
+        kept = await store()
+        await fill(settings(vendor.base), kept, ["IWM"])
+    async with alpaca_bars({"IWM": days(2500, DAYS[2])}) as vendor:
+        result = await fill(settings(vendor.base), kept, ["IWM"])
+    assert (result.bars, result.refused.counts) == (0, {"spike": 1})
+    assert [gap.first for gap in result.missing] == [dt.date(2026, 1, 22)]
+    async with alpaca_bars({"IWM": days(251, DAYS[2])}) as vendor:
+        assert (await fill(settings(vendor.base), kept, ["IWM"])).missing == []
+
+
+@pytest.mark.parametrize("row", [0, 7, 29])
+async def test_a_wild_minute_is_left_out(row):
+    wanted = [minute | {"h": minute["c"]} for minute in minutes(250, "2026-01-22", 30)]
+    wanted[row] |= {name: 10 * wanted[row][name] for name in "ohlc"}
+    async with alpaca_bars({"IWM": wanted}) as vendor:
+        kept, config = await store(), settings(vendor.base)
+        async with opened(config, entry_of(config, "iex")) as source:
+            day = dt.date(2026, 1, 22)
+            result = await backfill(source, kept, CALENDAR, ["IWM"], day, day, "1m")
+    assert (result.bars, result.refused.counts) == (29, {"spike": 1})
+    (chunk,) = await kept.load_bars("1m", await kept.bar_chunks("1m"))
+    assert read_frame(chunk.data)["close"].max() < 251
+
+
+async def test_what_was_not_asked_for_or_comes_twice_is_not_stored_twice():
+    answer = {
+        "IWM": [*days(250, *DAYS), bar(DAYS[3], 252), bar("2027-01-04", 250), bar("2025-12-01", 250)],
+        "XYZ": days(1, *DAYS),
+    }
+    script = [Answer(HTTPStatus.OK, {"bars": answer, "next_page_token": None})]
+    async with alpaca_bars({}, script=script) as vendor:
+        kept = await store()
+        result = await fill(settings(vendor.base), kept, ["IWM"])
+    assert result.refused.counts == {"not-asked-for": 6, "duplicate": 1}
+    assert result.bars == 4
+    stored = await stored_days(kept, dt.date.min, dt.date.max)
+    assert sorted(stored.rows()) == [(dt.date.fromisoformat(day), "IWM") for day in DAYS]
+    assert read_frame((await kept.load_bars("1d", [DAYS[3]]))[0].data)["close"].to_list() == [252.0]
+
+
+async def test_bars_that_cannot_be_read_are_counted_too():
+    unread = [bar(DAYS[0], 250, t="never"), bar(DAYS[1], -1)]
+    script = [Answer(HTTPStatus.OK, {"bars": {"IWM": unread}, "next_page_token": None})]
+    async with alpaca_bars({}, script=script) as vendor:
+        result = await fill(settings(vendor.base), await store(), ["IWM"])
+    assert result.refused.counts == {"unreadable time": 1, "negative number": 1}
+    assert result.refused.lines == ["1 bar left out: negative number", "1 bar left out: unreadable time"]
+
+
+async def test_what_came_before_a_refusal_is_stored():
+    bars = {"IWM": days(250, *DAYS)}
+    refusal = Answer(HTTPStatus.FORBIDDEN, {"message": "subscription does not permit this"})
+    async with alpaca_bars(bars, script=[first_page(bars, 3), refusal]) as vendor:
+        kept = await store()
+        with pytest.raises(RestError, match="subscription does not permit"):
+            await fill(settings(vendor.base), kept)
+    assert (await stored_days(kept, FIRST, LAST)).height == 3

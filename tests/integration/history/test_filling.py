@@ -63,3 +63,14 @@ async def test_what_the_vendor_lacks_or_refuses_is_a_problem_until_it_is_there(m
         await monitor.filling.run()
         assert monitor.problems() == []
         assert (await stored_days(kept, FIRST, LAST)).height == 8
+
+
+async def test_what_of_a_vendors_history_was_left_out_is_said(monkeypatch):
+    monkeypatch.setattr("monitor.history.filling.last_session", lambda *_: LAST)
+    bars = {"IWM": days(250, *SESSIONS), "SPY": [*days(600, *SESSIONS[:3]), days(600, SESSIONS[3])[0] | {"h": 1}]}
+    async with alpaca_bars(bars) as vendor:
+        monitor = Monitor(await store(), settings(vendor.base))
+        await monitor.filling.run()
+    (problem,) = monitor.problems()
+    assert "alpaca has no bars up to 2026-01-23 of SPY" in problem
+    assert "1 bar left out: crossed, such as SPY 2026-01-23 05:00:00+00:00: open 600, high 1" in problem

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from monitor.corporate_actions import Action, Kind
-from monitor.corporate_actions.screen import SPIKE, believed, screened
+from monitor.corporate_actions.screen import IMPOSSIBLE, SPIKE, believed, screened
 from monitor.corporate_actions.spikes import spikes
 from monitor.data_files import read
 
@@ -81,6 +81,16 @@ def test_history_is_taken_in_without_it_and_it_is_said():
     assert kept.height == 59
     assert [(o.condition, o.symbol) for o in objections] == [(SPIKE, "IWM")]
     assert "2025-01-31" in objections[0].reason
+
+
+def test_history_that_cannot_be_is_left_out_and_said_by_symbol():
+    good = closes([100, 101, 102]).with_columns(open=pl.col("close"), high=pl.col("close"), low=pl.col("close"))
+    bad = good.with_columns(symbol=pl.lit("SPY"), high=pl.col("close") - pl.Series([0, 50, 0]))
+    (kept,), objections = screened([pl.concat([good, bad])], [], [])
+    assert kept.height == 5
+    assert [(o.condition, o.symbol) for o in objections] == [(IMPOSSIBLE, "SPY")]
+    text = "1 bar left out: crossed, such as SPY 2025-01-02: open 101, high 51, low 101, close 101"
+    assert objections[0].reason == text
 
 
 @pytest.mark.realdata
