@@ -21,6 +21,8 @@ NAMES: Final = frozenset({INSTRUMENT_SILENT, FEED_CLOCK, FEED_REFUSED, FEEDS_DIS
 
 AHEAD_NS: Final = 1_000_000_000
 """How far a feed's clock may be ahead of the machine's."""
+BEHIND_NS: Final = 1800_000_000_000
+"""How old a feed's data may be as they come: delayed plans are by 15 minutes, or 20."""
 _WINDOW_NS: Final = 60_000_000_000
 _LEAST_ROWS: Final = 20
 _SECOND: Final = 1e9
@@ -80,16 +82,21 @@ def silent_instruments(found: Sequence[SilentInstruments]) -> list[Trouble]:
 
 
 def _clocks(truth: TruthFilter) -> list[Trouble]:
-    return [
-        Trouble(
-            FEED_CLOCK,
-            "feed",
-            feed,
-            f"its clock is {-skew / _SECOND:.1f} s ahead of this machine's: see `timedatectl` first, then the feed",
-        )
-        for feed, skew in truth.skews.medians().items()
-        if skew < -AHEAD_NS
-    ]
+    found = []
+    for feed, skew in truth.skews.medians().items():
+        if skew < -AHEAD_NS:
+            reason = (
+                f"its clock is {-skew / _SECOND:.1f} s ahead of this machine's: see `timedatectl` first, then the feed"
+            )
+        elif skew > BEHIND_NS:
+            reason = (
+                f"its data are {skew / _SECOND:.1f} s old as they come, and alerts as late. If it sends nothing "
+                "from the past, see `timedatectl` first, then the feed's clock"
+            )
+        else:
+            continue
+        found.append(Trouble(FEED_CLOCK, "feed", feed, reason))
+    return found
 
 
 def _disagreements(truth: TruthFilter) -> list[Trouble]:

@@ -47,6 +47,8 @@ Nobody else could know: it depends on how fast this machine was. A recovery deci
 """
 CHUNK_NAME: Final = "%Y-%m-%dT%H:%M"
 """How the first minute of a chunk of minute bars names it, UTC."""
+_STILL_NS: Final = 1_000_000_000
+"""Without anything new for so long, event time moves on by itself."""
 _AT_ONCE: Final = 16
 """Pieces evaluated in one call: the compute thread is free for others every few dozen milliseconds."""
 
@@ -114,18 +116,24 @@ class Pipeline:
     def process(self, batches: Sequence[Batch], wall_ns: int) -> list[Result]:
         """Take in what the feeds said; one result a piece, in order. `wall_ns`: now, UTC.
 
-        A call does a bounded number of pieces; while :attr:`waiting`, call again, without batches.
+        A call does a bounded number of pieces; while :attr:`waiting`, call again, without batches. Where batches come
+        all the time and nothing of them is new (all of it refused, or of a feed far behind), time passes all the same.
         """
+        reached = self.state.now
         clean = [self.truth.clean(b, wall_ns if self.follows_wall else None) for b in batches]
         self.silences.listen(self.truth.arrivals, self.state.now)
         if batches:
             self._feed = batches[0].feed if len({b.feed for b in batches}) == 1 else ""
         self._received_at = min((b.received_at for b in batches), default=self._received_at)
-        self._seen_at = wall_ns
+        self._seen_at = self._seen_at or wall_ns
         self._receipts += [receipt for batch in batches for receipt in batch.receipts]
         self._own.saw(batches)
         self._pieces.extend(self._cutter.cut(clean))
         results = self._steps(wall_ns)
+        if self.state.now > reached:
+            self._seen_at = wall_ns
+        elif self.follows_wall and not self._pieces and wall_ns - self._seen_at >= _STILL_NS:
+            results += self.tick(wall_ns)
         done = clock.wall_ns()
         for batch in batches:
             self.state_lags[batch.feed].add_one(done - batch.received_at, done, batch.rows)
