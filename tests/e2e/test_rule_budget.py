@@ -11,7 +11,7 @@ from tests.e2e.world import World, until
 pytestmark = pytest.mark.realdata
 
 STORY = ("small-caps-fall@2026-01-23.1", "firing")
-MEMBERS = ", ".join(f"M{n}" for n in range(1500))
+MEMBERS = ", ".join(f"M{n}" for n in range(12000))
 MONSTER = f"""
 universes: {{all: [{MEMBERS}]}}
 groups:
