@@ -4,13 +4,18 @@ An entry becomes a message of :mod:`connectors.mqtt.envelope` on the topic ``str
 or MessagePack, or all fields as one JSON object of texts. So the parser, mappings and all, is that of a broker. The
 parser is told no position: it travels as the receipt, so that whoever opened the line can remember it in the very step
 that makes the data durable. redis-py is known here and in the store only.
+
+What was trimmed or deleted before it was read is a gap. The server counts the entries it ever added (``entries-added``
+of XINFO STREAM, https://redis.io/docs/latest/commands/xinfo-stream/), so a place in the stream has a number; where
+that of the entry read last falls behind the server's, the difference is missing. A server that does not count (before
+Redis 7) or a login that may not ask shows no gaps.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +28,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from connectors.batch import Receipt
 from connectors.feed import Address, Frame, Remedy
-from connectors.mqtt.envelope import pack
+from connectors.mqtt.envelope import GAP, Missing, pack
 from connectors.mqtt.feed import MqttFeed
 from connectors.mqtt.layout import ForeignLayout
 from connectors.websocket import Disconnected
@@ -32,6 +37,8 @@ TOPIC: Final = "stream"
 ENTRIES: Final = 2_000
 """Entries asked for at once."""
 _BLOCK_MS: Final = 1_000
+_LOOK: Final = 1.0
+"""Seconds from one question what the server has to the next, at least."""
 _AGAIN: Final = 0.1
 _PATIENCE: Final = 10.0
 """Seconds for an answer, beyond the time that the server is asked to wait."""
@@ -58,8 +65,8 @@ class StreamOptions:
     """What is read, and from where.
 
     `url` may have a password. `payload`: the field that holds the message, None where the fields are the row. `begin`:
-    where to start as long as no position is remembered. `position` tells the id of the last entry that the journal
-    has; `receipt` makes what keeps one, and `start` keeps where the very first line begins.
+    where to start as long as no position is remembered. `position` tells the :class:`Place` of the last entry that the
+    journal has, as text; `receipt` makes what keeps one, and `start` keeps where the very first line begins.
     """
 
     url: str
@@ -89,11 +96,42 @@ def opener(options: StreamOptions) -> Callable[[Address], Awaitable[StreamLine]]
     return partial(_open, options, _Taken())
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An entry of a stream by its id, and the how manieth it is of all that were ever added, where that is known.
+
+    >>> Place.read(str(Place("1769180850000-1", 40)))
+    Place(entry='1769180850000-1', number=40)
+    >>> Place.read("1769180850000-1")
+    Place(entry='1769180850000-1', number=None)
+    """
+
+    entry: str
+    number: int | None
+
+    def __str__(self) -> str:
+        return self.entry if self.number is None else f"{self.entry}/{self.number}"
+
+    @classmethod
+    def read(cls, text: str) -> Place:
+        """From its text."""
+        entry, _, number = text.partition("/")
+        return cls(entry, int(number) if number else None)
+
+
+_BEFORE_ALL: Final = "0-0"
+
+
+def _order(entry: str) -> tuple[int, ...]:
+    """Ids in the order of a stream: milliseconds, then a number."""
+    return tuple(map(int, entry.split("-")))
+
+
 @dataclass(slots=True)
 class _Taken:
     """The last entry that was handed on by a line of this process, whose receipt may not be given yet."""
 
-    last: str | None = None
+    last: Place | None = None
 
 
 async def _open(options: StreamOptions, taken: _Taken, _: Address) -> StreamLine:
@@ -102,10 +140,12 @@ async def _open(options: StreamOptions, taken: _Taken, _: Address) -> StreamLine
         options.url, protocol=2, socket_connect_timeout=_PATIENCE, socket_timeout=_PATIENCE, client_name="rotation-feed"
     )
     try:
-        after = taken.last or await options.position()
+        kept = await options.position()
+        after = taken.last or (Place.read(kept) if kept is not None else None)
         if after is None:
-            after = await _newest(client, options.stream) if options.begin == "new" else "0-0"
-            options.start(after)  # else what comes before the first receipt is lost where the process ends meanwhile
+            new = options.begin == "new"
+            after = await _newest(client, options.stream) if new else Place(_BEFORE_ALL, None)
+            options.start(str(after))  # else what comes before the first receipt is lost where the process ends
         await client.ping()
     except (RedisError, OSError, ValueError) as error:
         await client.aclose()
@@ -113,10 +153,23 @@ async def _open(options: StreamOptions, taken: _Taken, _: Address) -> StreamLine
     return StreamLine(client, options, taken, after)
 
 
-async def _newest(client: Redis, stream: str) -> str:
-    """The id of the newest entry, so that what comes next is the first."""
-    newest: Any = await client.xrevrange(stream, count=1)
-    return newest[0][0].decode() if newest else "0-0"
+async def _newest(client: Redis, stream: str) -> Place:
+    """That of the newest entry, so that what comes next is the first."""
+    if (newest := await _end(client, stream)) is not None:
+        return newest
+    entries: Any = await client.xrevrange(stream, count=1)
+    return Place(entries[0][0].decode() if entries else _BEFORE_ALL, None)
+
+
+async def _end(client: Redis, stream: str) -> Place | None:
+    """The entry that was added last, whether it is still there or not; None where the server does not tell."""
+    try:
+        said: Any = await client.xinfo_stream(stream)
+        return Place(said["last-generated-id"].decode(), said["entries-added"])
+    except ResponseError as error:
+        return Place(_BEFORE_ALL, 0) if "no such key" in str(error) else None
+    except KeyError:
+        return None
 
 
 def _disconnected(options: StreamOptions, error: Exception) -> Disconnected:
@@ -136,10 +189,13 @@ class StreamLine:
     Entries are read in the background, one request ahead of what was taken: who is slow is not sent more.
     """
 
-    def __init__(self, client: Redis, options: StreamOptions, taken: _Taken, after: str) -> None:
+    def __init__(self, client: Redis, options: StreamOptions, taken: _Taken, after: Place) -> None:
         self._client, self._options, self._taken = client, options, taken
         self._after = taken.last = self._told = after
-        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._end: Place | None = None
+        """What the server had last when it was asked, as long as not all up to it was read."""
+        self._asked = float("-inf")
+        self._waiting: list[bytes] = []
         self._wanted, self._news = asyncio.Event(), asyncio.Event()
         self._wanted.set()
         self._reading = asyncio.create_task(self._read())
@@ -157,9 +213,8 @@ class StreamLine:
                 raise error if isinstance(error, Disconnected) else Disconnected("the line was closed")
             self._news.clear()
             await self._news.wait()
-        frames = [frame for _, frame in self._waiting]
-        self._taken.last = self._waiting[-1][0]
-        self._waiting.clear()
+        frames, self._waiting = self._waiting, []
+        self._taken.last = self._after
         self._wanted.set()
         return frames
 
@@ -168,7 +223,7 @@ class StreamLine:
         if (last := self._taken.last) is None or last == self._told:
             return None
         self._told = last
-        return self._options.receipt(last)
+        return self._options.receipt(str(last))
 
     async def send(self, frame: Frame) -> None:
         """Nothing is ever sent."""
@@ -189,20 +244,66 @@ class StreamLine:
             while True:
                 await self._wanted.wait()
                 try:
+                    await self._look()
                     answer: Any = await self._client.xread(
-                        {self._options.stream: self._after}, count=ENTRIES, block=_BLOCK_MS
+                        {self._options.stream: self._after.entry}, count=ENTRIES, block=_BLOCK_MS
                     )
                 except (RedisError, OSError) as error:
                     raise _disconnected(self._options, error) from error
-                for _, entries in answer or ():
-                    for number, fields in entries:
-                        self._after = number.decode()
-                        self._waiting.append((self._after, pack(TOPIC, self._payload(fields or {}))))
+                self._take(answer[0][1] if answer else ())
                 if self._waiting:
                     self._wanted.clear()
                     self._news.set()
         finally:
             self._news.set()
+
+    async def _look(self) -> None:
+        """Ask, once a second, what the server has."""
+        now = asyncio.get_running_loop().time()
+        if self._end is not None or now - self._asked < _LOOK:
+            return
+        self._asked = now
+        end = await _end(self._client, self._options.stream)
+        if end is None or end.number == 0:  # nobody counts, or there is no stream at the moment
+            return
+        self._end = end
+        if _order(end.entry) < _order(self._after.entry):
+            self._after = Place(_BEFORE_ALL, 0)
+            self._gap(0, "the stream was deleted and begun anew: read from its beginning")
+
+    def _take(self, entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> None:
+        """What comes next, or nothing."""
+        if self._end is None:
+            self._add(entries)
+            return
+        end = _order(self._end.entry)
+        if entries and _order(entries[-1][0].decode()) < end:
+            self._add(entries)
+            return
+        upto = bisect_right(entries, end, key=lambda entry: _order(entry[0].decode()))
+        self._add(entries[:upto])
+        self._reached(self._end)
+        self._add(entries[upto:])
+
+    def _add(self, entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> None:
+        if entries:
+            number = self._after.number
+            self._after = Place(entries[-1][0].decode(), None if number is None else number + len(entries))
+            self._waiting += [pack(TOPIC, self._payload(fields or {})) for _, fields in entries]
+
+    def _reached(self, end: Place) -> None:
+        """All that is left up to `end` is read, so what the server had added by then and was not read is missing."""
+        number, there, self._end = self._after.number, end.number, None
+        self._after = Place(self._after.entry, there)
+        if number is None or there is None or number == there:
+            return
+        if number < there:
+            self._gap(there - number, f"{there - number} entries were trimmed or deleted before they were read")
+        else:
+            self._gap(0, "the stream was deleted and begun anew: what it had before and was not read is missing")
+
+    def _gap(self, missing: int, text: str) -> None:
+        self._waiting.append(pack(GAP, msgspec.json.encode(Missing(missing, text))))
 
     def _payload(self, fields: Mapping[bytes, bytes]) -> bytes:
         """The message of an entry; without the field that should hold it, one that the parser counts as malformed."""

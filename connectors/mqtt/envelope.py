@@ -18,6 +18,8 @@ SUBSCRIPTION: Final = "$client/subscription"
 """Payload: a list of :class:`Granted`."""
 CONFLATED: Final = "$client/conflated"
 """Payload: how many quotes gave way to a newer one of the same topic since the last such message."""
+GAP: Final = "$client/gap"
+"""Payload: :class:`Missing`."""
 
 _LENGTH: Final = struct.Struct(">H")
 
@@ -34,6 +36,13 @@ class Granted(msgspec.Struct):
 
     topic: str
     code: int
+
+
+class Missing(msgspec.Struct):
+    """What a source had and has no more, as far as it can be known; `text` is for people."""
+
+    missing: int
+    text: str
 
 
 class Wanted(msgspec.Struct):

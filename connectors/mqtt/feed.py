@@ -12,7 +12,7 @@ from connectors.batch import Batch, Notice, NoticeKind
 from connectors.feed import Address, Frame, Remedy
 from connectors.mqtt import payload
 from connectors.mqtt.columns import Columns
-from connectors.mqtt.envelope import CONFLATED, CONNECTION, SUBSCRIPTION, Answer, Granted, Wanted, split
+from connectors.mqtt.envelope import CONFLATED, CONNECTION, GAP, SUBSCRIPTION, Answer, Granted, Missing, Wanted, split
 from connectors.mqtt.layout import KINDS, ForeignLayout, Kind, Router
 from connectors.mqtt.payload import Payload
 
@@ -179,6 +179,9 @@ class MqttFeed:
                 notices += _granted(msgspec.json.decode(content, type=list[Granted]))
             elif topic == CONFLATED:
                 unused["conflated quote"] += msgspec.json.decode(content, type=int)
+            elif topic == GAP:
+                gap = msgspec.json.decode(content, type=Missing)
+                notices.append(Notice(NoticeKind.GAP, gap.text, missing=gap.missing))
             else:
                 rejected["unknown topic"] += 1
         except payload.UNREADABLE_PAYLOAD:

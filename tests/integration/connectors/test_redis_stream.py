@@ -10,7 +10,7 @@ import pytest
 
 from connectors.feed import Remedy
 from connectors.mqtt.layout import ForeignLayout
-from connectors.redis_stream import RedisFeed, StreamOptions, opener, shown
+from connectors.redis_stream import Place, RedisFeed, StreamOptions, opener, shown
 from connectors.supervisor import Supervisor
 from connectors.websocket import Disconnected
 from tests.integration.store.servers import raw, running
@@ -74,9 +74,9 @@ class Reader:
                 receipt()
 
 
-@pytest.fixture(name="server")
-async def _server(tmp_path):
-    async with running("valkey", tmp_path) as port:
+@pytest.fixture(name="server", params=["valkey", "redis"])
+async def _server(request, tmp_path):
+    async with running(request.param, tmp_path) as port:
         url = f"redis://127.0.0.1:{port}/0"
         for _ in range(400):
             try:
@@ -129,7 +129,8 @@ async def test_what_cannot_be_read_says_nothing_of_what_came_before_it(server):
         await reader.until(lambda: reader.supervisor.health.rejected)
         assert reader.position is None
         reader.keep()
-        assert reader.position == (await client.xinfo_stream("ticks"))["last-generated-id"].decode()
+        newest = (await client.xinfo_stream("ticks"))["last-generated-id"].decode()
+        assert Place.read(reader.position) == Place(newest, 2)
 
 
 async def test_a_line_that_is_opened_again_goes_on_after_what_this_process_has_in_hand(server):
@@ -148,7 +149,81 @@ async def test_where_the_first_line_begins_is_remembered_before_anything_came(se
         newest = await client.xadd("ticks", {"sym": "IWM", "ts": AT, "b": "250", "a": "251"})
         reader = Reader(server)
         await reader.until(lambda: reader.began)
-        assert reader.began == newest.decode()
+        assert Place.read(reader.began) == Place(newest.decode(), 1)
+
+
+async def add(client, *numbers, **options):
+    for n in numbers:
+        await client.xadd("ticks", {"sym": "IWM", "ts": AT + n, "b": f"{n}", "a": f"{n + 1}"}, **options)
+
+
+async def test_what_was_trimmed_behind_the_reader_is_a_gap_at_the_start(server):
+    async with raw(server) as client:
+        await add(client, 1, 2, 3)
+        reader = Reader(server, begin="oldest")
+        await reader.until(lambda: len(reader.rows) == 3)
+        reader.keep()
+        await add(client, 4, 5, 6, 7, 8, maxlen=2, approximate=False)
+        later = Reader(server, position=reader.position)
+        await later.until(lambda: later.supervisor.health.gaps)
+        assert [bid for _, bid, _ in later.rows] == [7.0, 8.0]
+        assert later.supervisor.health.gaps == 3
+        assert later.supervisor.health.last_error == "3 entries were trimmed or deleted before they were read"
+        later.keep()
+        assert Place.read(later.position).number == 8
+
+
+async def test_what_is_trimmed_while_the_line_is_away_is_counted_once(server):
+    async with raw(server) as client:
+        await add(client, 1)
+        reader = Reader(server, begin="oldest")
+        await reader.until(lambda: reader.rows)
+        await add(client, 2, 3, 4)
+        await client.xtrim("ticks", 0, approximate=False)
+        await reader.until(lambda: reader.supervisor.health.gaps)
+        await add(client, 5)
+        await reader.until(lambda: len(reader.rows) == 2)
+        assert reader.supervisor.health.gaps == 3
+        reader.keep()
+        assert Place.read(reader.position).number == 5
+
+
+async def test_entries_that_came_after_the_look_are_none_that_are_missing(server):
+    async with raw(server) as client:
+        await add(client, 1)
+        reader = Reader(server, begin="oldest")
+        task = asyncio.create_task(reader.until(lambda: len(reader.rows) == 4_000))
+        for start in range(2, 4_001, 43):
+            await add(client, *range(start, min(start + 43, 4_001)))
+        await task
+        reader.keep()
+        assert reader.supervisor.health.gaps == 0
+        assert Place.read(reader.position).number in (4_000, None)
+
+
+async def test_a_stream_that_is_begun_anew_with_earlier_ids_is_read_from_its_beginning(server):
+    async with raw(server) as client:
+        await add(client, 1, 2)
+        reader = Reader(server, begin="oldest")
+        await reader.until(lambda: len(reader.rows) == 2)
+        await client.delete("ticks")
+        await client.xadd("ticks", {"sym": "SPY", "ts": AT, "b": "600", "a": "601"}, id="5-1")
+        await reader.until(lambda: len(reader.rows) == 3)
+        assert reader.rows[-1] == ("SPY", 600.0, 601.0)
+        assert "begun anew" in reader.supervisor.health.last_error
+        reader.keep()
+        assert Place.read(reader.position) == Place("5-1", 1)
+
+
+async def test_a_position_without_a_number_counts_from_the_first_look(server):
+    async with raw(server) as client:
+        await add(client, 1, 2, 3)
+        first = (await client.xrange("ticks", count=1))[0][0].decode()
+        reader = Reader(server, position=first)
+        await reader.until(lambda: len(reader.rows) == 2)
+        assert reader.supervisor.health.gaps == 0
+        reader.keep()
+        assert Place.read(reader.position).number == 3
 
 
 async def test_a_key_that_is_no_stream_stops_the_feed(server):
