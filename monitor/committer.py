@@ -18,6 +18,7 @@ import structlog
 from monitor import clock
 from monitor.fault_points import fault
 from monitor.pipeline import Result
+from monitor.revised_bars import with_revisions
 from monitor.store.base import (
     Checkpoint,
     Commit,
@@ -123,6 +124,8 @@ class Committer:
             try:
                 if isinstance(group, Checkpoint):
                     fault("checkpoint.taken")
+                    # Once: an attempt that looks failed may have been written, and volumes are not taken off twice.
+                    group = await with_revisions(self._store, group)
                     await self._store.save_checkpoint(group)
                     fault("checkpoint.written")
                 else:

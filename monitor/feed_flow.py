@@ -42,6 +42,8 @@ class Flow:
     instruments: int
     rows_per_second: float
     locked: int
+    corrected: int
+    untraced: int
     shadowed: int
     switches: int
     disagreeing: int
@@ -86,6 +88,8 @@ def flows(pipeline: Pipeline) -> list[Flow]:
                 int(np.count_nonzero(arrived.rows)) if arrived else 0,
                 pipeline.rates.total(feed),
                 rejects.locked[feed],
+                rejects.corrected[feed],
+                rejects.untraced[feed],
                 shadowed[feed],
                 switches[feed],
                 len({symbol for d in apart if d.other == feed for symbol in d.symbols}),

@@ -91,6 +91,12 @@ class Metrics:
             "rotation_feed_gaps", "Messages that are missing, as the vendor numbers them.", ["feed"], registry=r
         )
         self.locked = Counter("rotation_locked_quotes", "Quotes whose bid is their ask.", ["feed"], registry=r)
+        self.corrected = Counter(
+            "rotation_corrections",
+            "Prints taken back or put right, by whether they are known by their id.",
+            ["feed", "known"],
+            registry=r,
+        )
         self.shadowed = Counter(
             "rotation_shadowed_rows", "Rows not used since a better feed was fresh.", ["feed"], registry=r
         )
@@ -223,6 +229,8 @@ class Metrics:
         """Take over what the compute thread knows of each feed."""
         for flow in flows:
             self._advance(self.locked, flow.locked, flow.feed)
+            self._advance(self.corrected, flow.corrected - flow.untraced, flow.feed, "true")
+            self._advance(self.corrected, flow.untraced, flow.feed, "false")
             self._advance(self.shadowed, flow.shadowed, flow.feed)
             self._advance(self.switches, flow.switches, flow.feed)
             self.disagreeing.labels(flow.feed).set(flow.disagreeing)

@@ -290,7 +290,13 @@ class Pipeline:
         frames["watermarks"] = frame_bytes(marks)
         frames["cadences"] = frame_bytes(self.silences.frame(self.truth.instruments()))
         minutes, sessions = self.state.closed_bars()
-        return Checkpoint(self._last_id, frames, [*_chunks("1m", minutes), *_chunks("1d", sessions)])
+        revisions = self.state.revisions()
+        return Checkpoint(
+            self._last_id,
+            frames,
+            [*_chunks("1m", minutes), *_chunks("1d", sessions)],
+            revisions=frame_bytes(revisions) if revisions.height else b"",
+        )
 
 
 def _chunks(resolution: str, bars: pl.DataFrame) -> list[BarChunk]:

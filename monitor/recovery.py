@@ -122,7 +122,7 @@ class Recovery:
     async def follow(self) -> None:
         """Come up to the newest checkpoint of the daemon that leads.
 
-        Its journal is applied and not the checkpoint itself, which is far more; bars that closed on the way are stored.
+        Its journal is applied and not the checkpoint itself, which is far more; what came of bars on the way is stored.
         """
         covers = await self._store.checkpoint_covers()
         if covers is None or (self._at is not None and covers <= self._at):
@@ -130,6 +130,7 @@ class Recovery:
         await self._apply(covers)
         self._at = covers
         self._state.closed_bars()
+        self._state.revisions()
 
     async def finish(self) -> Recovered:
         """Apply the journal after the checkpoint, and read what the last leader decided. Needs the lease."""

@@ -72,6 +72,7 @@ class Rejects:
     """Counts by (feed, cause), and as `rows` by (kind, cause), for ever; of each feed and cause the newest few rows.
 
     `locked` counts, by feed, quotes whose bid is their ask: true, and worth knowing. `seen`: rows judged, by feed.
+    `corrected`: prints that a feed took back or put right; `untraced`: those of them that are not known by their id.
 
     Written by one thread; others may read while it does, so the reading methods copy before they look.
     """
@@ -81,6 +82,8 @@ class Rejects:
         self.rows: Counter[tuple[str, Cause]] = Counter()
         self.locked: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
+        self.corrected: Counter[str] = Counter()
+        self.untraced: Counter[str] = Counter()
         self.by_instrument: dict[str, dict[str, Counter[Cause]]] = {}
         """Counts by feed and symbol; of at most :data:`INSTRUMENTS` symbols a feed, since a feed may invent them."""
         self._examples: dict[tuple[str, Cause], deque[Reject]] = {}

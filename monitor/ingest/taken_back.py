@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from monitor.calendar import MINUTE
 from monitor.ingest.clean_batch import nanoseconds
 from monitor.ingest.instruments import Codes
 from monitor.ingest.recent_prints import fingerprints
@@ -51,8 +52,8 @@ class KnownPrints:
     def resolve(self, codes: Codes, rows: pl.DataFrame) -> tuple[pl.DataFrame, Mask]:
         """The rows (:data:`connectors.batch.CORRECTIONS`) as they are about known prints; which take back one again.
 
-        A found one has the time, price and size of its print; a price that another print of that very moment had as
-        well is unknown: it stands. One not found has no id.
+        A found one has the time, price and size of its print; a price that another print of that minute had as well is
+        unknown: it stands. One not found has no id.
         """
         again = np.zeros(rows.height, dtype=np.bool_)
         times, found = nanoseconds(rows["ts"]).copy(), np.zeros(rows.height, dtype=np.bool_)
@@ -90,8 +91,9 @@ class KnownPrints:
         return int(at[np.argmin(newest)]) if len(at) else None
 
     def _others(self, at: int) -> bool:
-        """Whether another print of the same instrument, moment and price stands."""
-        alike = (self._times[: len(self)] == self._times[at]) & (self._codes[: len(self)] == self._codes[at])
+        """Whether another print of the same instrument, minute and price stands."""
+        minute = -(-self._times[at] // MINUTE)
+        alike = (-(-self._times[: len(self)] // MINUTE) == minute) & (self._codes[: len(self)] == self._codes[at])
         alike &= (self._prices[: len(self)] == self._prices[at]) & ~self._gone[: len(self)]
         return bool(alike.any())
 

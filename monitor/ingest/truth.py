@@ -209,6 +209,8 @@ class TruthFilter:
             return rows
         resolved, again = self._prints.resolve(self._instruments.codes(rows["symbol"]), rows)
         self.rejects.refuse(feed, "corrections", rows, again * np.uint8(number(Cause.DUPLICATE)))
+        self.rejects.corrected[feed] += resolved.height
+        self.rejects.untraced[feed] += resolved["id"].null_count()
         return resolved
 
     def _volumes(self, feed: str, timely: dict[str, Timely]) -> Timely | None:

@@ -10,6 +10,7 @@ import polars as pl
 
 from monitor.calendar import MINUTE, TradingCalendar
 from monitor.state.columns import Codes, Columns, Floats, Ints
+from monitor.state.mended import Bar, Revision, revisions_frame
 from monitor.state.ring import Ages, ages_at
 from monitor.state.symbols import SymbolIndex
 
@@ -49,6 +50,7 @@ class BarLog:
         self._calendar = calendar
         self._minutes: list[_Closed] = []
         self._sessions: list[_Closed] = []
+        self._revisions: list[Revision] = []
 
     def add_minute(self, end: int, columns: Columns, codes: Codes) -> None:
         """The open minute's bars of the instruments `codes`."""
@@ -61,21 +63,33 @@ class BarLog:
         c = columns
         prices = _copy(codes, c.session_open, c.session_high, c.session_low, c.price, c.session_volume)
         day = int(self._calendar.dates[session].astype(np.int64))
-        self._sessions.append(_Closed(day, codes, prices, np.empty(0, np.uint32)))
+        self._sessions.append(_Closed(day, codes, prices, np.zeros(len(codes), np.uint32)))
+        opens_at, closes_at = self._calendar.open_ns(session), self._calendar.close_ns(session)
+        for code in codes[c.session_mended[codes]].tolist():
+            self._revisions.append(Revision("1d", day, code, opens_at=opens_at, closes_at=closes_at))
 
-    def revise_minute(self, end: int, code: int, wrong: float, close: float, age: int) -> None:
-        """A closed minute that nobody has collected has another close, NaN for none; `wrong` was none of its prices."""
-        for part in self._minutes:
-            at = int(np.searchsorted(part.codes, code)) if part.key == end - MINUTE else len(part.codes)
-            if at == len(part.codes) or part.codes[at] != code:
+    def revise(self, revision: Revision) -> None:
+        """A closed bar is to be another: at once where nobody has collected it, otherwise where it is stored."""
+        for part in self._minutes if revision.resolution == "1m" else self._sessions:
+            at = int(np.searchsorted(part.codes, revision.code)) if part.key == revision.key else len(part.codes)
+            if at == len(part.codes) or part.codes[at] != revision.code:
                 continue
-            open_, high, low, closes, _ = part.prices
-            closes[at], part.ages[at] = close, age
-            if open_[at] == wrong:
-                open_[at] = close
-            for extremes, furthest in ((high, np.fmax), (low, np.fmin)):
-                known = np.nan if extremes[at] == wrong else extremes[at]
-                extremes[at] = furthest(known, furthest(open_[at], close))
+            bar = Bar._make([*(float(column[at]) for column in part.prices), int(part.ages[at])])
+            if not revision.opens_at:
+                *mended, age = revision.mend(bar)
+                for column, value in zip(part.prices, mended, strict=True):
+                    column[at] = value
+                part.ages[at] = age
+            elif revision.about(bar):
+                # It waits with its bar for the minutes that are stored.
+                self._revisions.append(revision._replace(wrong=float("nan")))
+            return
+        self._revisions.append(revision)
+
+    def take_revisions(self, index: SymbolIndex) -> pl.DataFrame:
+        """What is to be changed in bars collected before (:data:`monitor.state.mended.REVISIONS`), since last asked."""
+        revisions, self._revisions = self._revisions, []
+        return revisions_frame(revisions, index)
 
     def take(self, index: SymbolIndex) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Minute bars and session bars since the last call, in order of time."""

@@ -32,7 +32,7 @@ VERSION: Final = 1
 _DTYPES: Final = {np.dtype(np.int64): pl.Int64(), np.dtype(np.float64): pl.Float64(), np.dtype(np.bool_): pl.Boolean()}
 _COLUMNS: Final = Columns()
 
-_ADDED: Final = ("bar_start", "bar_volume", "halted_since")
+_ADDED: Final = ("bar_start", "bar_volume", "halted_since", "session_mended")
 """Columns of instruments that the first checkpoints did not have."""
 
 _CELLS: Final = pl.Schema({"end": pl.Int64(), "symbol": pl.String(), "price": pl.Float64(), "age_ms": pl.UInt32()})

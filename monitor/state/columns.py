@@ -38,6 +38,7 @@ _NOTHING_KNOWN: Final[dict[str, float | int | bool]] = {
     "session_high": -np.inf,
     "session_low": np.inf,
     "session_volume": NO_VOLUME,
+    "session_mended": False,
     "minute_open": np.nan,
     "minute_high": -np.inf,
     "minute_low": np.inf,
@@ -61,10 +62,10 @@ class Columns:
     `quote_ts bid ask bid_size ask_size`: the last quote. `trade_ts trade_price trade_size`: the last trade. `last_ts`:
     the last trade, or end of a bar, that may set the price. `price_ts price`: the price, as configured. `session_open
     session_high session_low`: regular trading of the session so far. `session_volume`: of all its minutes that ended,
-    before the open too, as its close is. `minute_*`: the minute in progress; `printed` says that the price was set in
-    it, and `last_ts_before price_ts_before` are `last_ts` and `price_ts` as it began. `bar_start bar_volume`: the last
-    bar, and its volume as counted. `first_session first_close`: the oldest session close ever stored. `halted_since`:
-    when trading was halted, 0 where it is not.
+    before the open too, as its close is. `session_mended`: its high or low was taken back. `minute_*`: the minute in
+    progress; `printed` says that the price was set in it, and `last_ts_before price_ts_before` are `last_ts` and
+    `price_ts` as it began. `bar_start bar_volume`: the last bar, and its volume as counted. `first_session
+    first_close`: the oldest session close ever stored. `halted_since`: when trading was halted, 0 where it is not.
     """
 
     quote_ts: Ints
@@ -82,6 +83,7 @@ class Columns:
     session_high: Floats
     session_low: Floats
     session_volume: Floats
+    session_mended: Bools
     minute_open: Floats
     minute_high: Floats
     minute_low: Floats
@@ -126,6 +128,7 @@ class Columns:
         self.session_high.fill(-np.inf)
         self.session_low.fill(np.inf)
         np.copysign(0.0, self.session_volume, out=self.session_volume)
+        self.session_mended.fill(False)  # noqa: FBT003 - numpy's `fill` takes its value by position
 
     @staticmethod
     def names() -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from monitor.state.external import ExternalSeries
 from monitor.state.halts import resume, take_statuses
 from monitor.state.intake import Intake, PriceSource
 from monitor.state.market_data import MarketData
+from monitor.state.mended import REVISIONS
 from monitor.state.rebase import CorporateActions
 from monitor.state.revisions import take_corrections
 from monitor.state.ring import PriceRing
@@ -376,6 +377,10 @@ class MarketState:
         if self.bars is None:
             raise RuntimeError("this state was made with record_bars=False")
         return self.bars.take(self.index)
+
+    def revisions(self) -> pl.DataFrame:
+        """What prints taken back change in bars collected before (:data:`REVISIONS`); take it with `closed_bars`."""
+        return pl.DataFrame(schema=REVISIONS) if self.bars is None else self.bars.take_revisions(self.index)
 
     def checkpoint_frames(self) -> dict[str, pl.DataFrame]:
         """What is open (:data:`CHECKPOINT`); take `closed_bars` at the same moment, the two belong together."""

@@ -4,8 +4,9 @@ A print is found by its time and price where the feed gave an id that was known,
 last price, a minute's or a session's close if that is its price to the last bit. Only such are changed, and of minutes
 and sessions only recent ones, since a correction follows its print within the session or the next. What a cancelled
 print leaves is the price before it, as far as that is known: the close of the minute before. Volumes are mended where
-the print is known by its id, and so are the open, high and low of what is open. A closed minute that waits for the next
-checkpoint is mended too, one that is stored is not. What was decided is not decided again.
+the print is known by its id, and so are opens, highs and lows, of what is open and of the minute and session it was in.
+Closed bars that are stored already are changed there with the next checkpoint (:mod:`monitor.revised_bars`). What was
+decided is not decided again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from monitor.calendar import MINUTE
+from monitor.state.mended import Revision
 from monitor.state.ring import MILLISECOND, PriceRing
 from monitor.state.rows import numbers, times
 
@@ -66,17 +68,21 @@ class _Print:
 def _add_volume(state: MarketState, code: int, ns: int, volume: float) -> bool:
     """Count more, or less, volume of a print of `ns`; whether closed minutes or sessions have changed."""
     c = state.columns
-    session = state.calendar.session_at(ns)
+    session, closed = state.calendar.session_at(ns), ns <= state.minute_end - MINUTE
+    if closed and state.bars is not None:
+        state.bars.revise(Revision("1m", _minute_end(ns) - MINUTE, code, volume=volume))
     if session < state.session:
+        if state.bars is not None:
+            state.bars.revise(Revision("1d", _day(state, session), code, volume=volume))
         if session not in state.sessions or state.sessions.volumes is None:
             return False
         state.sessions.add_volume(session, code, volume)
-    elif ns > state.minute_end - MINUTE:
+    elif not closed:
         c.minute_volume[code] = max(c.minute_volume[code] + volume, 0.0)
     else:
         c.session_volume[code] = max(c.session_volume[code] + volume, 0.0)
-    if ns <= state.minute_end - MINUTE and state.volumes is not None:
-        state.volumes.add(state.calendar.session_at(ns), ns, code, volume)
+    if closed and state.volumes is not None:
+        state.volumes.add(session, ns, code, volume)
         return True
     return session < state.session
 
@@ -88,10 +94,15 @@ def _revise(state: MarketState, it: _Print) -> bool:
     past = session < state.session and session in state.sessions and state.sessions.close(session)[code] == it.wrong
     # The close is the print's if the minute that ended the session shows it, as far as that is kept.
     past = past and (it.reach == REACH or _closed_with(state, session, it))
-    changed = [_revise_ring(ring, it, state.bars if ring is state.minutes else None) for ring in rings]
+    changed = [bool(_revise_ring(ring, it)) for ring in rings[1:]]
+    minutes = _revise_ring(state.minutes, it)
+    changed.append(bool(minutes))
+    close = right if right > 0 or not past else _close_before(state, code, session)
     if past:
-        state.sessions.close(session)[code] = right if right > 0 else _close_before(state, code, session)
+        state.sessions.close(session)[code] = close
         changed.append(True)
+    if state.bars is not None:
+        _revise_bars(state, state.bars, it, minutes, close if past else None)
     c = state.columns
     if it.made(float(c.trade_price[code]), int(c.trade_ts[code])):
         c.trade_price[code] = right
@@ -124,9 +135,54 @@ def _mend_open(state: MarketState, it: _Print) -> None:
         if opens[it.code] == it.wrong:
             opens[it.code] = it.right
         left = [v for v in (float(opens[it.code]), float(c.price[it.code]), it.right) if v > 0]
+        if highs is c.session_high and it.wrong in {float(highs[it.code]), float(lows[it.code])}:
+            c.session_mended[it.code] = True  # as it is stored it is made again from its minutes
+            left += _closes_since(state, it.code, state.calendar.open_ns(state.session))
         for extremes, furthest, none in ((highs, max, -np.inf), (lows, min, np.inf)):
             known = [*left] if extremes[it.code] == it.wrong else [*left, float(extremes[it.code])]
             extremes[it.code] = furthest(known, default=none)
+
+
+def _closes_since(state: MarketState, code: int, ns: int) -> list[float]:
+    """An instrument's prices made after a moment that the minutes still know."""
+    ring, found = state.minutes, []
+    for row in range(max(ring.first, ring.last_at(ns)), ring.stop):
+        prices, ages = ring.row(row)
+        if prices[code] > 0 and ring.end(row) - int(ages[code]) * MILLISECOND > ns:
+            found.append(float(prices[code]))
+    return found
+
+
+def _revise_bars(
+    state: MarketState, bars: BarLog, it: _Print, minutes: list[tuple[int, float, int]], close: float | None
+) -> None:
+    """The closed bars the print was in: `minutes` whose close it was, and what that is now, and the session's `close`.
+
+    Where it was no close it may have been an open, high or low, which is told by its price alone: only of a print whose
+    time is known.
+    """
+    known = it.reach != REACH
+    for end, price, age in minutes:
+        bars.revise(Revision("1m", end - MINUTE, it.code, it.wrong, it.right, closed=True, close=price, age=age))
+    own = _minute_end(it.ns)
+    if known and own < state.minute_end and own not in {end for end, _, _ in minutes}:
+        bars.revise(Revision("1m", own - MINUTE, it.code, it.wrong, it.right))
+    session = state.calendar.session_at(it.ns)
+    traded = it.ns >= state.calendar.open_ns(session)
+    if session < state.session and (close is not None or (known and traded)):
+        day, span = _day(state, session), (state.calendar.open_ns(session), state.calendar.close_ns(session))
+        closed, now = close is not None, float("nan") if close is None else close
+        bars.revise(Revision("1d", day, it.code, wrong=it.wrong, opens_at=span[0], closes_at=span[1]))
+        bars.revise(Revision("1d", day, it.code, it.wrong, it.right, closed=closed, close=now))
+
+
+def _minute_end(ns: int) -> int:
+    return -(-ns // MINUTE) * MINUTE
+
+
+def _day(state: MarketState, session: int) -> int:
+    """A session's date, days since 1970."""
+    return int(state.calendar.dates[session].astype(np.int64))
 
 
 def _closed_with(state: MarketState, session: int, it: _Print) -> bool:
@@ -138,15 +194,17 @@ def _closed_with(state: MarketState, session: int, it: _Print) -> bool:
     return it.made(float(prices[it.code]), ring.end(row) - int(ages[it.code]) * MILLISECOND)
 
 
-def _revise_ring(ring: PriceRing, it: _Print, bars: BarLog | None) -> bool:
-    """The rows that show the print, and those it is carried forward to, show what is right; `bars` of them too."""
-    changed, code = False, it.code
+def _revise_ring(ring: PriceRing, it: _Print) -> list[tuple[int, float, int]]:
+    """Make the rows that show the print, and those it is carried forward to, show what is right.
+
+    Returns their ends, with what they show now and its age, ms.
+    """
+    changed, code = [], it.code
     for row in range(max(ring.first, ring.last_at(it.ns - REACH)), ring.stop):
         prices, ages = ring.row(row)
         made = ring.end(row) - int(ages[code]) * MILLISECOND
         if prices[code] != it.wrong or abs(made - it.ns) > it.reach:
             continue
-        changed = True
         if it.right > 0:
             prices[code] = it.right
         elif row > ring.first:
@@ -156,8 +214,7 @@ def _revise_ring(ring: PriceRing, it: _Print, bars: BarLog | None) -> bool:
             ages[code] = min(int(ages_before[code]) + passed, np.iinfo(np.uint32).max)
         else:
             prices[code] = np.nan
-        if bars is not None:
-            bars.revise_minute(ring.end(row), code, it.wrong, float(prices[code]), int(ages[code]))
+        changed.append((ring.end(row), float(prices[code]), int(ages[code])))
     return changed
 
 

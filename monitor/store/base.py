@@ -129,13 +129,15 @@ class BarChunk:
 class Checkpoint:
     """The rolling frames after the journal entry `covers`, Arrow IPC by name, and the bars that closed since the last.
 
-    `replaces` names chunks that the new ones stand for, removed in the same step.
+    `replaces` names chunks that the new ones stand for, removed in the same step. `revisions`, Arrow IPC, is no part of
+    what is written: what is to be changed in stored bars before (:func:`monitor.revised_bars.with_revisions`).
     """
 
     covers: JournalId
     frames: Mapping[str, bytes]
     bars: Sequence[BarChunk] = ()
     replaces: Sequence[tuple[str, str]] = ()
+    revisions: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

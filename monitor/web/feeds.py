@@ -109,7 +109,7 @@ class _Look:
 
 
 _SENT_IN: Final = {"status": "live", "last_error": None}
-_NOTHING: Final = Flow("", 0, 0.0, 0, 0, 0, 0, 0, Lags().told(), {}, ())
+_NOTHING: Final = Flow("", 0, 0.0, 0, 0, 0, 0, 0, 0, 0, Lags().told(), {}, ())
 
 
 def _told(feed: dict[str, Any], looked: _Look, line: LineFigures) -> dict[str, Any]:
@@ -127,6 +127,8 @@ def _told(feed: dict[str, Any], looked: _Look, line: LineFigures) -> dict[str, A
         "event_to_receive": line.lag.told() if looked.follows_wall else Lags().told(),
         "receive_to_state": flow.state_lag,
         "locked": flow.locked,
+        "corrected": flow.corrected,
+        "untraced": flow.untraced,
         "shadowed": flow.shadowed,
         "switches": flow.switches,
         "disagreeing": flow.disagreeing,

@@ -41,7 +41,7 @@ const lost = (of) => worded({ gaps: of.gaps ?? 0, conflated: of.conflated ?? 0, 
 const refused = (feed) => worded({ ...feed.filtered, unreadable: total(feed.rejected) });
 const beside = (feed) => worded({
   "rows shadowed": feed.shadowed ?? 0, "switch-overs": feed.switches ?? 0,
-  "instruments that differ": feed.disagreeing ?? 0, "locked quotes": feed.locked ?? 0,
+  "instruments that differ": feed.disagreeing ?? 0, "locked quotes": feed.locked ?? 0, "corrected trades": feed.corrected ?? 0,
 });
 
 /** A cell of a figure and what is below it. */

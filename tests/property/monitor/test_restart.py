@@ -21,6 +21,7 @@ from monitor.compaction import compact
 from monitor.ingest import Cutter, TruthFilter
 from monitor.pipeline import Pipeline
 from monitor.recovery import recover
+from monitor.revised_bars import with_revisions
 from monitor.state import MarketState
 from monitor.store.memory import MemoryServer, MemoryStore
 from rules.engine import Engine
@@ -113,7 +114,7 @@ class Process:
             await self.dispatcher.step()
 
     async def checkpoint(self) -> None:
-        await self.store.save_checkpoint(self.pipeline.checkpoint())
+        await self.store.save_checkpoint(await with_revisions(self.store, self.pipeline.checkpoint()))
         await compact(self.store)
 
 

@@ -48,11 +48,13 @@ def test_totals_kept_elsewhere_become_counters():
 def test_what_the_compute_thread_knows_of_a_feed_is_told_by_feed_alone():
     metrics = Metrics()
     lag = {"p50_seconds": 0.002, "p99_seconds": 0.01}
-    flow = Flow("iex", 10_000, 1_234.5, 3, 40, 2, 5, 7, lag, {"crossed": 1}, ())
+    flow = Flow("iex", 10_000, 1_234.5, 3, 9, 2, 40, 2, 5, 7, lag, {"crossed": 1}, ())
     metrics.observe_flows([flow])
     metrics.observe_flows([replace(flow, locked=4)])
     metrics.observe_line_lags({"iex": {"p50_seconds": 0.03, "p99_seconds": None}})
     iex = ("feed", "iex")
+    assert figures(metrics)["rotation_corrections_total", (iex, ("known", "true"))] == 7
+    assert figures(metrics)["rotation_corrections_total", (iex, ("known", "false"))] == 2
     seen = {name: value for (name, labels), value in figures(metrics).items() if labels == (iex,)}
     assert seen["rotation_locked_quotes_total"] == 4
     assert seen["rotation_shadowed_rows_total"] == 40

@@ -6,6 +6,7 @@ import math
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from monitor.ingest import Cause, TruthFilter
 from monitor.ingest.taken_back import KnownPrints
 from tests.unit.monitor.ingest.frames import at, batch, frame, trades
 
+MINUTE = 60 * 10**9
 CANCELLED = (None, math.nan, math.nan)
 
 
@@ -57,6 +59,15 @@ def test_what_an_earlier_run_took_back_is_known():
     again.learn(truth.clean(batch(corrections=fix)))
     assert again.clean(batch(corrections=fix)).corrections.is_empty()
     assert passed(again, (61, "IWM", "cancel", 9, 249.0, 90.0, *CANCELLED)) == [(at(1), 9, 249.0, 90.0)]
+
+
+def test_a_price_that_another_print_of_the_minute_had_stands():
+    truth = TruthFilter()
+    truth.clean(
+        batch(trades=trades((1, "IWM", 250.0, 100.0, 7), (30, "IWM", 250.0, 5.0, 8), (60, "IWM", 250.0, 1.0, 9)))
+    )
+    price = [row[2] for n in (9, 8, 7) for row in passed(truth, (70, "IWM", "cancel", n, 250.0, 1.0, *CANCELLED))]
+    assert price == [250.0, pytest.approx(math.nan, nan_ok=True), 250.0]
 
 
 def test_a_price_that_another_print_of_the_moment_had_stands():
@@ -107,6 +118,18 @@ def test_it_remembers_what_a_plain_list_does(rows, kept):
         if meant is None:
             assert resolved.equals(row.with_columns(id=None).cast(dict(CORRECTIONS)), null_equal=True)
         elif meant[4]:
-            assert resolved.select("id", "price", "size").row(0) == (number, meant[3], 5.0)
+            beside = [p for p in remembered if (p[0], p[3], p[4]) == (symbol, meant[3], True) and p is not meant]
+            stands = any(at(p[2]) // MINUTE == at(meant[2]) // MINUTE for p in beside)
+            assert resolved.select("id", "size").row(0) == (number, 5.0)
+            assert resolved["price"][0] == (pytest.approx(math.nan, nan_ok=True) if stands else meant[3])
             assert resolved["ts"].dt.timestamp("ns")[0] == at(meant[2])
             meant[4] = False
+
+
+def test_corrections_are_counted_and_so_are_those_known_by_no_id():
+    truth = TruthFilter()
+    truth.clean(batch(trades=trades((1, "IWM", 250.0, 100.0, 7))))
+    rows = [(60, "IWM", "cancel", n, 250.0, 1.0, *CANCELLED) for n in (7, 8)]
+    passed(truth, *rows, rows[0])
+    assert (truth.rejects.corrected["iex"], truth.rejects.untraced["iex"]) == (2, 1)
+    assert truth.rejects.counts == {("iex", Cause.DUPLICATE): 1}
