@@ -109,14 +109,14 @@ async def open_websocket(address: Address, options: WebSocketOptions = DEFAULT) 
 
 
 def _shown(address: Address) -> str:
-    """The address without user, password and parameters: they can be secrets, and errors are shown to many.
+    """The address without user, password, path and parameters: they can be secrets, and errors are shown to many.
 
-    >>> _shown(Address("wss://user:secret@example.com/v2/iex?token=secret", {}))
-    'wss://example.com/v2/iex'
+    >>> _shown(Address("wss://user:secret@example.com:8443/secret/v2?token=secret", {}))
+    'wss://example.com:8443'
     """
     scheme, separator, rest = address.url.partition("://")
-    host, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+    host = rest.partition("?")[0].partition("#")[0].partition("/")[0]
+    return f"{scheme}{separator}{host.rpartition('@')[2]}"
 
 
 class WebSocket:

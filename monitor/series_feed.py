@@ -126,11 +126,10 @@ class SeriesTable:
 
     @property
     def _where(self) -> str:
-        """What messages call the table: never the address's query, which may hold a key."""
+        """What messages call the table: never the address's path or query, which may hold a key."""
         if self._config.url is None:
             return str(self._config.data)
-        parts = urlsplit(self._config.url.get_secret_value())
-        return f"{parts.hostname}{parts.path}"
+        return f"{urlsplit(self._config.url.get_secret_value()).hostname}"
 
     async def want(self, symbols: Collection[str]) -> None:
         """All its series are taken."""

@@ -23,6 +23,8 @@ _CONTENT: Final = re.compile(r"\w")
 _REFERENCE: Final = re.compile(r"\$\{[^}]*\}")
 _LOGIN: Final = re.compile(r"://[^/\s]*@")
 """An address with a user, and perhaps a password, in it."""
+_PATH: Final = re.compile(r"://[^/?#\s]*[/?#]")
+"""An address up to its path or query, in either of which some services want a key."""
 _LOOKS_SECRET: Final = re.compile(r"key|secret|token|passw|credential|auth|url|://", re.IGNORECASE)
 
 
@@ -33,7 +35,7 @@ class Mask:
         """`document` is None where the file is no YAML: then every line that looks like one has a secret."""
         self._document = document
         tree = plain_tree(document.root) if document else None
-        self._secrets = list(_secrets(document.root, (), tree)) if document and document.root else []
+        self._secrets = list(_spans(document, tree)) if document else []
 
     def diagnostic(self, diagnostic: Diagnostic) -> Diagnostic:
         """The same with letters and digits of secrets replaced in the line it shows, columns kept."""
@@ -47,7 +49,7 @@ class Mask:
             return replace(diagnostic, source_line=line[:start] + _stars(line[start:]))
         begin = sum(len(text) + 1 for text in self._document.text.split("\n")[: diagnostic.line - 1])
         for secret in self._secrets:
-            start, end = max(secret.start - begin, 0), min(secret.end - begin, len(line))
+            start, end = max(secret[0] - begin, 0), min(secret[1] - begin, len(line))
             if start < end:
                 line = line[:start] + _stars(line[start:end]) + line[end:]
         return replace(diagnostic, source_line=line)
@@ -60,6 +62,17 @@ def _stars(text: str) -> str:
         shown += [_CONTENT.sub("*", text[last : match.start()]), match[0]]
         last = match.end()
     return "".join([*shown, _CONTENT.sub("*", text[last:])])
+
+
+def _spans(document: Document, tree: Any) -> Iterator[tuple[int, int]]:  # noqa: ANN401 - a file's values
+    """Where they begin and end in the text."""
+    if document.root is None:
+        return
+    for node in _secrets(document.root, (), tree):
+        yield node.start, node.end
+    for node in _scalars(document.root):
+        if address := _PATH.search(document.text, node.start, node.end):
+            yield address.end(), node.end
 
 
 def _secrets(node: Node, path: tuple[Key, ...], tree: Any) -> Iterator[ScalarNode]:  # noqa: ANN401 - a file's values

@@ -6,9 +6,10 @@ written until :func:`monitor.settings.load_settings` makes them absolute, relati
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
@@ -28,6 +29,8 @@ _CALENDARS: Final = frozenset(
     {"always", "XNYS", "XNAS", "XLON", "XETR", "XPAR", "XAMS", "XSWX", "XTKS", "XHKG", "XTSE", "XASX"}
 )
 """Names that need no looking up."""
+_KEY: Final = 12
+"""Characters from which on a piece of a path is taken for a key, rather than for a word such as ``websocket``."""
 
 EMBEDDED: Final = "embedded"
 """The store's word for a server of its own."""
@@ -147,10 +150,24 @@ class Settings(Model):
         return tuple(entry.data for entry in self.history if isinstance(entry, FileHistory))
 
     def secrets(self) -> list[str]:
-        """Every secret text, for masking in logs; the address of a store without a password is none."""
+        """Every secret text, for masking in logs; the address of a store without a password is none.
+
+        Long pieces of the path of a feed's address are taken for keys.
+        """
         store = self.store.url.get_secret_value()
         public = None if "@" in store or "?" in store else store
-        return [text for secret in _secrets(self) if (text := secret.get_secret_value()) != public]
+        named = [text for secret in _secrets(self) if (text := secret.get_secret_value()) != public]
+        return [*named, *_keys_in_paths((*self.feeds.values(), *self.history))]
+
+
+def _keys_in_paths(entries: Iterable[Model]) -> Iterator[str]:
+    """What may be a key in the paths of web addresses."""
+    for entry in entries:
+        for name in ("url", "rest"):
+            value = getattr(entry, name, None)
+            address = urlsplit(value.get_secret_value() if isinstance(value, SecretStr) else value or "")
+            if address.scheme in {"ws", "wss", "http", "https"}:
+                yield from (piece for piece in address.path.split("/") if len(piece) >= _KEY)
 
 
 def _secrets(value: object) -> Iterator[SecretStr]:

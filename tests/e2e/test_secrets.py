@@ -86,7 +86,7 @@ def configuration(folder: Path, service: str, exchange: str) -> dict[str, Any]:
         "feeds": {
             "stocks": {
                 "type": "alpaca",
-                "url": f"ws://{exchange}/v2",
+                "url": f"ws://{exchange}/planted-in-a-path/v2",
                 "key": "planted-alpaca-key",
                 "secret": "${PLANT}",
                 "encoding": "json",
@@ -94,8 +94,8 @@ def configuration(folder: Path, service: str, exchange: str) -> dict[str, Any]:
             "others": {"type": "massive", "url": f"ws://{exchange}/stocks", "key": "${file:secret}"},
             "trades": {
                 "type": "finnhub",
-                "url": f"ws://{service}/ws",
-                "rest": f"http://{service}/api",
+                "url": f"ws://{service}/planted-socket/ws",
+                "rest": f"http://{service}/planted-rest",
                 "key": "planted-finnhub&key",
             },
             "desk": {
@@ -189,6 +189,8 @@ WRONG: tuple[tuple[str, str], ...] = (
     ("no such store", "store: {url: 'mongodb://user:planted-7@h'}"),
     ("no such receiver", "receivers: {a: {urls: ['nosuch://planted-8']}}"),
     ("a key that is a number", "feeds: {a: {type: alpaca, key: {of: 9}, secret: planted-9}}"),
+    ("a path in an address", "feeds: {a: {type: alpaca, url: 'https://h/planted-11', key: a, secret: b}}"),
+    ("a path in a good address", "feeds: {a: {type: massive, url: wss://h/planted-12/x, wrong: b}}"),
     ("a login in an address", "web: {external_url: 'https://user:planted-10@desk'}"),
 )
 

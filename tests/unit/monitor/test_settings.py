@@ -217,3 +217,9 @@ def test_paths_are_relative_to_the_file(load, tmp_path):
 )
 def test_the_address_of_a_store_is_a_secret_where_it_has_a_password(load, url, secret):
     assert (url in load(f"store: {{url: '{url}'}}").secrets()) is secret
+
+
+def test_long_pieces_of_the_paths_of_feeds_are_secrets(load):
+    secrets = load("feeds: {a: {type: alpaca, url: wss://h/v2/0123456789ab/stream, key: k, secret: s}}").secrets()
+    assert "0123456789ab" in secrets
+    assert not {"v2", "stream"} & set(secrets)
