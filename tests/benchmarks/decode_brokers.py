@@ -1,4 +1,4 @@
-"""What columns cost over structs for brokers' feeds: as `decode_exchanges`, for quotes and trades of shares.
+"""What columns cost over decoding for brokers' feeds: as `decode_exchanges`, for quotes and trades of shares.
 
 A third of the trades are odd lots, which are volume and no price. Alpaca's quotes are in `decode`.
 """
@@ -15,7 +15,7 @@ from connectors.alpaca import AlpacaFeed
 from connectors.feed import Feed
 from connectors.finnhub import FinnhubFeed
 from connectors.massive import MassiveFeed
-from tests.benchmarks.decode_exchanges import PER_FRAME, QUOTES, Case
+from tests.benchmarks.decode_exchanges import PER_FRAME, QUOTES, Case, decoding
 
 
 class _Quote(msgspec.Struct, tag="Q", tag_field="ev"):
@@ -70,7 +70,7 @@ class _AlpacaTrade(msgspec.Struct, tag="t", tag_field="T"):
 
 
 def cases() -> dict[str, Case]:
-    """By feed: what makes its parser, frames, and plain decoding of them into structs of all fields."""
+    """By feed: what makes its parser, frames, plain decoding of them, and that into structs of all fields."""
     source = random.Random(1)
     now = 1_769_178_600_000
     quotes, trades, prints, odd_lots = [], [], [], []
@@ -103,5 +103,4 @@ def _parts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 def _case(make: Callable[[], Feed], kind: Any, contents: Sequence[object]) -> Case:
     frames = [msgspec.json.encode(content) for content in contents]
-    decode = msgspec.json.Decoder(kind).decode
-    return make, frames, lambda: [decode(frame) for frame in frames]
+    return make, frames, *decoding(frames, kind)
