@@ -23,7 +23,7 @@ from monitor.alerting.policy import Policy
 from monitor.alerting.routes import Destination, destinations
 from monitor.alerting.silences import Silences
 from monitor.alerting.stages import Situation, decide, news
-from monitor.alerting.telling import News, notices
+from monitor.alerting.telling import News, notices, repeat_schedule, set_back
 from monitor.alerting.verdict import Verdict
 from monitor.notify.compose import message
 from monitor.notify.message import Kind, Notification
@@ -195,6 +195,16 @@ class AlertBook:
         for receiver, kept in list(self.ledger.digests.items()):
             if (digest := self._policy.limits_of(receiver).digest) is not None:
                 self.ledger.gather(receiver, replace(kept, due=min(kept.due, digest.due(at, self._policy.calendar))))
+        for key, flaps in list(self.ledger.flaps.items()):
+            latest = at + self._policy.limits_of(key.partition("/")[0]).flap_within
+            if flaps.due > latest:
+                self.ledger.count_flaps(key, replace(flaps, due=latest))
+        for group in self._groups.by_id.values():
+            for episode in group.episodes:
+                told = self.ledger.told.get(episode, {}).get(group.receiver)
+                if told is not None and told.at > at:
+                    schedule = repeat_schedule(self.ledger.alerts[episode], group)
+                    self.ledger.tell(episode, group.receiver, set_back(told, schedule, at, self._policy.calendar))
         self._groups.set_back(at)
 
     def next_due(self) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,6 +13,7 @@ from monitor.alerting.groups import Group
 from monitor.alerting.ledger import Flaps, Told
 from monitor.alerting.repeats import next_due
 from monitor.alerting.stages import Situation
+from monitor.calendar import TradingCalendar
 from monitor.notify.message import AlertNotice, Kind
 
 _MINUTE: Final = 60_000_000_000
@@ -55,7 +57,17 @@ def _fires(alert: Alert, each: News, before: Told | None, sequence: int, situati
     due = before.due if before is not None and repeat else None
     since = due if due is not None and at - due < _MINUTE else at
     repeats = before.repeats + 1 if before is not None and repeat else 0
-    schedule = each.group.route.repeat if alert.repeat is None else alert.repeat
-    again = next_due(schedule, repeats, since, situation.policy.calendar)
+    again = next_due(repeat_schedule(alert, each.group), repeats, since, situation.policy.calendar)
     first, ack = (before.since or before.at, before.acknowledged) if before is not None else (at, 0)
     return Told(Kind.FIRING, sequence, at, alert.severity, repeats, again, first, ack)
+
+
+def repeat_schedule(alert: Alert, group: Group) -> Sequence[str]:
+    """When a group's receiver is told again of an alert: as its rule says, or else as the route does."""
+    return group.route.repeat if alert.repeat is None else alert.repeat
+
+
+def set_back(told: Told, schedule: Sequence[str], at: int, calendar: TradingCalendar) -> Told:
+    """What was told by a clock that was ahead, as if told at `at`, UTC ns: repeats and escalations count from there."""
+    due = None if told.due is None else next_due(schedule, told.repeats, at, calendar)
+    return replace(told, at=at, since=min(told.since or at, at), due=due)

@@ -27,12 +27,13 @@ PER_MINUTE, FLAPS = 2, 3
 
 @dataclass(frozen=True)
 class Known:
-    """What a receiver was last told of an episode; `due`: when again, after `repeats` repeats."""
+    """What a receiver was last told of an episode, and when; `due`: when again, after `repeats` repeats."""
 
     kind: str = ""
     severity: str = ""
     repeats: int = 0
     due: int | None = None
+    at: int = 0
 
 
 @dataclass
@@ -58,6 +59,18 @@ class Model:
         self.now = now
         self.mailed = {name: min(at, now) for name, at in self.mailed.items()}
         self.digest = None if self.digest is None else min(self.digest, now)
+        self.first = {episode: min(at, now) for episode, at in self.first.items()}
+        self.flaps_since = {name: min(at, now) for name, at in self.flaps_since.items()}
+        for (episode, who), known in self.known.items():
+            if known.due is not None and known.at > now:
+                self.known[episode, who] = replace(known, at=now, due=self.again(who, known.repeats, now))
+
+    @staticmethod
+    def again(who: str, repeats: int, since: int) -> int | None:
+        """When a receiver is told again after so many repeats, UTC ns."""
+        schedule = SCHEDULE.get(who, ())
+        interval = schedule[min(repeats, len(schedule) - 1)] if schedule else 0
+        return None if not schedule else calendar().open_after(since) if interval is None else since + interval
 
     def of(self, episode: str, who: str) -> Known:
         return self.known.get((episode, who), Known())
@@ -107,7 +120,7 @@ class Model:
                 self.known[notice.episode, who] = Known("resolved", notice.severity)
 
     def _fires(self, notice, who: str, alert: Alert | None) -> None:
-        known, schedule = self.of(notice.episode, who), SCHEDULE.get(who, ())
+        known = self.of(notice.episode, who)
         assert known.kind in {"", "firing"}, "fires after it was told to be over"
         assert alert or not known.kind, "over, and told again that it fires"
         if alert:
@@ -124,9 +137,8 @@ class Model:
             assert self.now >= self.flaps_since.pop(notice.alert) + HOUR, "a digest of flapping before its time"
         since = known.due if again and self.now - known.due < MINUTE else self.now
         repeats = known.repeats + 1 if again else 0
-        interval = schedule[min(repeats, len(schedule) - 1)] if schedule else 0
-        due = None if not schedule else calendar().open_after(since) if interval is None else since + interval
-        self.known[notice.episode, who] = Known("firing", notice.severity, repeats, due)
+        due = self.again(who, repeats, since)
+        self.known[notice.episode, who] = Known("firing", notice.severity, repeats, due, self.now)
         if not known.kind:  # a clock that was set back may give a later telling an earlier time
             self.first[notice.episode] = min(self.first.get(notice.episode, self.now), self.now)
 

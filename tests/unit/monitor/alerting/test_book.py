@@ -198,6 +198,32 @@ def test_a_clock_set_back_repeats_nothing_and_holds_nothing_up():
     assert [episode for episode, *_ in desk.told()] == [LEAD, "other@2026-01-23.1"]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_repeats_and_escalations_count_anew_from_where_a_clock_that_was_ahead_is_set_right(restart):
+    steps = ((30 * MINUTE, ("boss",)),)
+    desk = Desk(Route(receivers=("desk",), repeat=("10m", "1h"), escalate=steps), exact=False)
+    desk.take(alert(at=AT + 24 * HOUR))
+    if restart:
+        desk.restart()
+    desk.advance(AT)
+    desk.advance(AT + 9 * MINUTE)
+    assert desk.told() == [(LEAD, "firing", 1, "desk")]
+    desk.advance(AT + 10 * MINUTE)
+    desk.advance(AT + 30 * MINUTE)
+    assert desk.told()[1:] == [(LEAD, "firing", 2, "desk"), (LEAD, "firing", 1, "boss")]
+
+
+def test_a_digest_of_flapping_does_not_wait_for_a_time_that_was_never_right():
+    desk = Desk(limits={"desk": Limits(flap_more_than=1)}, exact=False)
+    for n in (1, 2):
+        desk.take(fired := alert(number=n, at=AT + 24 * HOUR + n * MINUTE))
+        desk.take(over(fired, AT + 24 * HOUR + n * MINUTE + SECOND))
+    assert len(desk.messages) == 2
+    desk.advance(AT)
+    desk.advance(AT + HOUR)
+    assert [(n.episode[-1], str(n.kind)) for n in desk.messages[-1].alerts] == [("2", "firing"), ("2", "resolved")]
+
+
 def test_a_restart_keeps_waits_and_repeats():
     desk = Desk(replace(THEME, repeat=("10m",)))
     desk.take(alert())
