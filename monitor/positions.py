@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from connectors.batch import Receipt
-from monitor.store.base import POSITIONS, LeaseLost, Store, StoreError
+from monitor.store.base import POSITIONS, LeaseLost, Store, StoreError, StoreRewound
 
 _PAUSE: Final = 0.5
 """Seconds between two writes: what a crash makes read again."""
@@ -105,9 +105,9 @@ class Positions:
             self._news.clear()
             try:
                 await self.keep()
-            except LeaseLost:
-                return
             except StoreError as error:
+                if isinstance(error, LeaseLost) and not isinstance(error, StoreRewound):
+                    return
                 _LOG.warning("positions of feeds are not kept yet", error=str(error))
                 self._news.set()
             await asyncio.sleep(_PAUSE)

@@ -23,7 +23,7 @@ from monitor.notify.lane import DeliveryPolicy, Lane, Message, OnFailing, Outcom
 from monitor.notify.message import Notification
 from monitor.notify.sender import Delivery, Sender, Verdict
 from monitor.notify.trial import trial
-from monitor.store.base import LeaseLost, OutboxEntry, Store, StoreError
+from monitor.store.base import LeaseLost, OutboxEntry, Store, StoreError, StoreRewound
 
 _PAGE: Final = 500
 _BLOCK_MS: Final = 5_000
@@ -39,10 +39,16 @@ _SELDOM: Final = 30.0
 
 _OUTCOMES: Final = {Verdict.DELIVERED: "delivered", Verdict.FATAL: "refused", Verdict.REJECTED: "refused"}
 
+_DEAD: Final = "dead"
+
 _log = structlog.get_logger(__name__)
 
 OnOutcome = Callable[[str, str], None]
 """Told of each attempt and end: receiver, and ``delivered``, ``failed``, ``refused``, ``dead`` or ``skipped``."""
+
+
+class _End(msgspec.Struct):
+    outcome: str = ""
 
 
 class Notifier:
@@ -230,7 +236,9 @@ class Notifier:
             if notification.key in known:
                 self._on_outcome(notification.receiver, "skipped")
                 self._mine.add(entry.id)
-                self._to_be_settled(entry, notification.key, known[notification.key], dead=False)
+                # Its letter may be gone with a server's data; one that is there twice is sent again once.
+                end = known[notification.key]
+                self._to_be_settled(entry, notification.key, end, dead=_is_dead(end))
             elif notification.key not in self._flying:  # a second copy is looked at again when the first has an outcome
                 self._place(entry, notification)
 
@@ -274,7 +282,7 @@ class Notifier:
         else:
             self._on_outcome(notification.receiver, "dead")
             _log.error("notification given up", key=notification.key, reason=outcome.detail, attempts=outcome.attempts)
-        record = self._record("delivered" if outcome.delivered else "dead", outcome.attempts, outcome.detail)
+        record = self._record("delivered" if outcome.delivered else _DEAD, outcome.attempts, outcome.detail)
         self._flying.discard(notification.key)
         self._remember(notification.key, record)
         if message.entry is not None:
@@ -285,7 +293,7 @@ class Notifier:
         self._on_outcome(receiver, "dead")
         _log.error("notification given up", key=key, reason=reason, attempts=0)
         self._mine.add(entry.id)
-        self._to_be_settled(entry, key, self._record("dead", 0, reason), dead=True)
+        self._to_be_settled(entry, key, self._record(_DEAD, 0, reason), dead=True)
 
     def _record(self, outcome: str, attempts: int, detail: str) -> bytes:
         return msgspec.json.encode(
@@ -311,9 +319,10 @@ class Notifier:
             try:
                 await self._settle_next()
                 wait = _STORE_WAIT[0]
-            except LeaseLost:
-                raise
             except StoreError as error:
+                # A server that was emptied is given back what it lacks, with the lease, by who commits.
+                if isinstance(error, LeaseLost) and not isinstance(error, StoreRewound):
+                    raise
                 _log.warning("outcome cannot be noted", waiting=len(self._unsettled), reason=str(error), retry_s=wait)
                 await asyncio.sleep(wait)
                 wait = min(_STORE_WAIT[1], wait * 2)
@@ -335,3 +344,11 @@ class Notifier:
                     await self._settle_next()
         except (StoreError, TimeoutError) as error:
             _log.warning("outcomes not noted, messages may come twice", waiting=len(self._unsettled), reason=str(error))
+
+
+def _is_dead(record: bytes) -> bool:
+    """Whether a message's end was that it was given up."""
+    try:
+        return msgspec.json.decode(record, type=_End).outcome == _DEAD
+    except msgspec.MsgspecError:
+        return False

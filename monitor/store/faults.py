@@ -27,8 +27,11 @@ PASSING: Final = frozenset({"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MIS
 _LASTING: Final = frozenset({"NOAUTH", "NOPERM", "OOM", "READONLY", "WRONGPASS", "WRONGTYPE"})
 _CODE: Final = re.compile(r"\b(" + "|".join(sorted(PASSING | _LASTING)) + r")\b")
 _MEANING: Final = {
+    "CLUSTERDOWN": "the cluster has lost nodes: start them",
+    "MISCONF": "the server cannot save to its disk: its log says why; free the disk, or give it one it may write to",
     "NOAUTH": "the server asks for a password: put it into the store's URL",
     "NOPERM": "the user of the store's URL may not do this",
+    "NOREPLICAS": "the server lacks replicas: start them, or lower its `min-replicas-to-write`",
     "OOM": "the server is at its memory limit: raise `maxmemory`",
     "READONLY": "the server is a read-only replica: point the store's URL at the primary",
     "WRONGPASS": "the user or the password in the store's URL is wrong",
@@ -71,10 +74,9 @@ def _refusal(fault: RedisError, where: str) -> StoreError:
         code = inner.group(1)
     if isinstance(fault, AuthenticationWrongNumberOfArgsError):
         code = "WRONGPASS"
-    if code in PASSING:
-        return StoreUnavailable(f"{where}: {text}")
     meaning = _MEANING.get(code)
-    return StoreRefused(f"{where}: {text} ({meaning})" if meaning else f"{where}: {text}")
+    said = f"{where}: {text} ({meaning})" if meaning else f"{where}: {text}"
+    return StoreUnavailable(said) if code in PASSING else StoreRefused(said)
 
 
 def _certificate_fault(fault: BaseException | None) -> ssl.SSLCertVerificationError | None:

@@ -377,6 +377,8 @@ class MemoryStore:
     def _held(self) -> MemoryServer:
         server = self._there()
         self._need_lease()
+        if not server.leader:
+            raise StoreRewound(f"the lease is gone, not {self._lease}")
         if server.leader != self._lease:
-            raise LeaseLost(f"the lease is {server.leader or 'gone'}, not {self._lease}")
+            raise LeaseLost(f"the lease is {server.leader}, not {self._lease}")
         return server

@@ -310,6 +310,36 @@ async def test_another_daemon_taking_over_ends_the_run(store, monkeypatch):
         await Notifier(store, {"desk": ScriptedSender()}, policy=QUICK).run()
 
 
+async def test_a_server_that_was_emptied_is_nobody_taking_over(store):
+    """Whoever commits takes the lease anew and writes again what is lacking; what was sent is not sent again."""
+    sender, told = ScriptedSender(gate=asyncio.Event()), notification()
+    assert sender.gate is not None
+    async with running(Notifier(store, {"desk": sender}, policy=QUICK)):
+        await store.dispatch(asked(told))
+        await until(lambda: len(sender.attempts) == 1)
+        emptied = store.server
+        store.server = MemoryServer()
+        sender.gate.set()
+        await asyncio.sleep(0.3)  # a few tries to note it
+        await store.acquire("test")
+        await store.dispatch(asked(told))
+        await until(lambda: told.key in store.server.notified and not store.server.outbox)
+    assert emptied.notified == {}
+    assert sender.attempts == [told.key]
+
+
+async def test_what_was_given_up_is_among_the_dead_of_a_server_that_was_emptied(store):
+    told = notification()
+    async with running(Notifier(store, {"desk": ScriptedSender([Delivery(Verdict.REJECTED, "400")])}, policy=QUICK)):
+        await store.dispatch(asked(told))
+        await until(lambda: len(store.server.dead) == 1)
+        store.server = MemoryServer()
+        await store.acquire("test")
+        await store.dispatch(asked(told))
+        await until(lambda: told.key in store.server.notified)
+    assert [letter.fields["key"] for letter in store.server.dead] == [told.key.encode()]
+
+
 async def test_a_stop_lets_a_send_under_way_finish(store):
     sender, told = ScriptedSender(gate=asyncio.Event()), notification()
     assert sender.gate is not None

@@ -68,3 +68,16 @@ def test_faults_of_the_line(fault: Exception, kind: type[StoreError], text: str)
 def test_our_own_errors_stay_as_they_are():
     error = LeaseLost("taken")
     assert store_error(error, "redis://h") is error
+
+
+@pytest.mark.parametrize(
+    ("answer", "do"),
+    [
+        ("MISCONF Valkey is configured to save RDB snapshots", "free the disk"),
+        ("NOREPLICAS Not enough good replicas to write.", "lower its `min-replicas-to-write`"),
+        ("ERR Error running script: @user_script:5: -NOREPLICAS Not enough", "lower its `min-replicas-to-write`"),
+        ("OOM command not allowed when used memory > 'maxmemory'.", "raise `maxmemory`"),
+    ],
+)
+def test_what_an_operator_must_do_is_said(answer: str, do: str):
+    assert do in str(store_error(BaseParser.parse_error(answer), "redis://h"))
