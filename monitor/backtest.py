@@ -116,6 +116,11 @@ class Playback:
         """What the truth filter refused."""
         return self._truth.rejects
 
+    @property
+    def impossible_actions(self) -> list[str]:
+        """What is wrong with corporate actions that were due and could not be applied."""
+        return [*self.state.actions.impossible.values()] if self._recording.actions else []
+
     def instants(self, start: int, end: int) -> Iterator[View]:
         """The market after each instant from `start` to `end` (UTC nanoseconds) at which something happened."""
         if self._recording.moments:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from monitor.corporate_actions.action import Action
 from monitor.corporate_actions.detect import SuspectedSplit
 from monitor.corporate_actions.screen import SPLIT, question
+from monitor.health import ACTIONS_INVALID
 from monitor.ingest.truth import TruthFilter
 from monitor.silence import SilentInstruments
 
@@ -74,6 +76,14 @@ class DataHealth:
             split = SuspectedSplit(symbol, date, s.new, s.old, s.before, s.after)
             found.append(Trouble(SPLIT, "symbol", symbol, question(split)))
         return found
+
+
+def impossible_actions(found: Mapping[Action, str]) -> list[Trouble]:
+    """One condition an instrument whose corporate actions cannot be applied."""
+    reasons: dict[str, list[str]] = {}
+    for action, reason in found.items():
+        reasons.setdefault(action.symbol, []).append(reason)
+    return [Trouble(ACTIONS_INVALID, "symbol", symbol, "; ".join(every)) for symbol, every in reasons.items()]
 
 
 def silent_instruments(found: Sequence[SilentInstruments]) -> list[Trouble]:

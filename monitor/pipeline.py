@@ -20,7 +20,7 @@ import polars as pl
 from connectors.batch import Batch, Receipt
 from monitor import clock, journal
 from monitor.corporate_actions import Action
-from monitor.data_health import DataHealth, Trouble, silent_instruments
+from monitor.data_health import DataHealth, Trouble, impossible_actions, silent_instruments
 from monitor.ingest import CleanBatch, Cutter, TruthFilter
 from monitor.lags import Lags
 from monitor.last_quotes import LastQuotes
@@ -108,6 +108,8 @@ class Pipeline:
         self.rates = Rates()
         self.state_lags: defaultdict[str, Lags] = defaultdict(Lags)
         """By feed, from the receipt of a batch's oldest frame until it is in the state."""
+        if state.now:
+            cutter.resume(state.now)
         truth.know(state.last_prices())
         self._tell_splits()
 
@@ -255,7 +257,8 @@ class Pipeline:
     def troubles(self, wall_ns: int) -> list[Trouble]:
         """What is wrong with the data now."""
         self.rates.look(self.truth.arrivals, wall_ns)
-        return [*self.data_health.look(self.truth, wall_ns), *silent_instruments(self.silent())]
+        impossible = impossible_actions(self.state.actions.impossible)
+        return [*self.data_health.look(self.truth, wall_ns), *silent_instruments(self.silent()), *impossible]
 
     def silent(self) -> list[SilentInstruments]:
         """Instruments of the rules that fell silent while their feed goes on."""

@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from monitor.calendar import MINUTE
 from monitor.pipeline import CHUNK_NAME, frame_bytes
 from monitor.recovery import read_frame
 from monitor.state.mended import Bar, Revision
@@ -23,7 +22,6 @@ from monitor.store.base import BarChunk, Checkpoint, Store
 
 _COLUMNS: Final = ("open", "high", "low", "close", "volume")
 _DAY: Final = len("2026-01-23")
-_LONGEST: Final = 24 * 60 * MINUTE
 
 Key = tuple[int, str]
 Chunks = dict[str, pl.DataFrame]
@@ -69,23 +67,25 @@ def _frames(own: Mapping[tuple[str, str], BarChunk]) -> dict[tuple[str, str], pl
 
 async def _minutes(store: Store, revisions: Mapping[Key, list[Revision]]) -> Chunks:
     """The chunks of minutes that are others now."""
+    days: dict[str, list[int]] = {}
+    for at, _ in revisions:
+        days.setdefault(_name(at)[:_DAY], []).append(at)
+    names = {name for starts in days.values() for name in await _names(store, min(starts), max(starts))}
     changed: Chunks = {}
-    for day in sorted({_name(key)[:_DAY] for key, _ in revisions}):
-        its = {key: those for key, those in revisions.items() if _name(key[0])[:_DAY] == day}
-        for name in await _names(store, min(key for key, _ in its), max(key for key, _ in its)):
-            for chunk in await store.load_bars("1m", [name]):
-                mended = await asyncio.to_thread(_mended, read_frame(chunk.data), its)
-                if mended is not None:
-                    changed[name] = mended
+    for name in sorted(names):
+        for chunk in await store.load_bars("1m", [name]):
+            mended = await asyncio.to_thread(_mended, read_frame(chunk.data), revisions)
+            if mended is not None:
+                changed[name] = mended
     return changed
 
 
 async def _names(store: Store, first: int, last: int) -> list[str]:
     """The chunks that may have minutes which start from `first` to `last`, UTC ns.
 
-    A chunk has the name of its first minute, and an hour or, where it was filled in later, all minutes of a UTC day.
+    A chunk has the name of its first minute. Of those from before that day only the last may reach into it.
     """
-    names = await store.bar_chunks("1m", _name(first - _LONGEST))
+    names = await store.bar_chunks("1m")
     before = [name for name in names if name < _name(first)[:_DAY]][-1:]
     return [*before, *(name for name in names if _name(first)[:_DAY] <= name <= _name(last))]
 
@@ -114,13 +114,15 @@ def _rows(
     found = {}
     for row, key, symbol in located.iter_rows():
         bar = Bar._make([*(_number(frame[name][row]) for name in _COLUMNS), 0 if ages is None else int(ages[row])])
+        again = False
         for revision in revisions[key, symbol]:
-            if not revision.opens_at:
+            if revision.opens_at:
+                again |= revision.about(bar)
+            else:
                 bar = revision.mend(bar)
-            elif revision.about(bar) and symbol in ranges:
-                low, high = ranges[symbol]
-                known = [price for price in (bar.open, low, high) if price > 0]
-                bar = bar._replace(high=max(known), low=min(known))
+        if again and symbol in ranges:
+            known = [price for price in (bar.open, *ranges[symbol]) if price > 0]
+            bar = bar._replace(high=max(known), low=min(known))
         found[row] = bar
     return found
 

@@ -103,7 +103,7 @@ def backtest(  # noqa: PLR0913 - one a flag
         if report is not None:
             run = _heading(rules, [*data, *history], test)
             _write(report, run, results, watched, trading)
-    warn_of_refused(playback.rejects)
+    warn_of_refused(playback)
 
 
 def _heading(rules: Sequence[Path], data: Sequence[Path], test: Backtest) -> Heading:

@@ -102,7 +102,7 @@ def evaluate(  # noqa: PLR0913 - one a flag
         _draw(series, values, formula, form, plot, f"Data: {', '.join(p.name for p in data)}")
     else:
         _print(values, formula, form)
-    warn_of_refused(playback.rejects)
+    warn_of_refused(playback)
 
 
 def _formula(expression: str, paths: Sequence[Path]) -> Formula:

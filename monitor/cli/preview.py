@@ -93,7 +93,7 @@ def preview(  # noqa: PLR0913 - one a flag
             print_json(_record(at, summary, chosen))
     else:
         _print(rows, chosen, trading)
-    warn_of_refused(playback.rejects)
+    warn_of_refused(playback)
 
 
 def _rule(name: str, paths: Sequence[Path]) -> AlertRule:

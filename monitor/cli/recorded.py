@@ -14,11 +14,10 @@ from monitor.cli.faults import Fault
 if TYPE_CHECKING:
     import polars as pl
 
-    from monitor.backtest import Recording, Tempo
+    from monitor.backtest import Playback, Recording, Tempo
     from monitor.calendar import TradingCalendar
     from monitor.corporate_actions import Action
     from monitor.data_files import DataFile
-    from monitor.ingest.rejects import Rejects
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -110,8 +109,11 @@ class Recorded:
             click.echo(f"warning: no data of {', '.join(absent)}: what needs them is unknown", err=True)
 
 
-def warn_of_refused(rejects: Rejects) -> None:
-    """Say on standard error what the truth filter refused."""
+def warn_of_refused(playback: Playback) -> None:
+    """Say on standard error what the truth filter refused, and which corporate actions cannot be."""
+    for reason in playback.impossible_actions:
+        click.echo(f"warning: {reason}", err=True)
+    rejects = playback.rejects
     for (_, cause), count in sorted(rejects.counts.items()):
         example = next(r for r in rejects.examples() if r.cause is cause)
         row = ", ".join(f"{name} {value}" for name, value in example.row.items())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from rules.diagnostics import did_you_mean
+
+MOST: Final = 1e5
+"""New shares for one old, or old ones for one new, beyond which no company splits: a slip of the pen."""
 
 
 class ActionError(ValueError):
@@ -28,7 +32,8 @@ class Kind(StrEnum):
 class Action:
     """One corporate action; `date` is its ex-date, the first session at the new level.
 
-    `ratio`: new shares for one old, of a split. `amount`: of a dividend. `new`: the new symbol.
+    `ratio`: new shares for one old, of a split. `amount`: of a dividend. `new`: the new symbol. `source`: where it is
+    written, for messages.
     """
 
     date: dt.date
@@ -37,6 +42,7 @@ class Action:
     ratio: float = 1.0
     amount: float = 0.0
     new: str = ""
+    source: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -48,14 +54,14 @@ def parse_ratio(text: str) -> float:
     """New shares for one old: ``10:1`` is 10, ``1:20`` is 0.05, ``1.5`` is 3:2.
 
     Raises:
-        ActionError: it is no ratio of positive numbers.
+        ActionError: it is no ratio of positive numbers, or one of more than :data:`MOST`.
     """
     new, colon, old = text.strip().partition(":")
     try:
         ratio = float(new) / float(old if colon else 1)
     except (ValueError, ZeroDivisionError):
         ratio = 0.0
-    if not 0 < ratio < float("inf"):
+    if not 1 / MOST <= ratio <= MOST:
         raise ActionError(f"`{text}` is no ratio: write new shares and old ones, 10:1, or 1:20 for a reverse split")
     return ratio
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ def read_actions(path: Path) -> list[Action]:
     actions = []
     for number, row in enumerate(frame.iter_rows(named=True), start=1):
         try:
-            actions.append(_action(row))
+            actions.append(replace(_action(row), source=f"{path}: row {number}"))
         except ActionError as error:
             raise ActionError(f"{path}: row {number}: {error}") from error
     return sorted(actions)

@@ -49,6 +49,10 @@ class Cutter:
         """Rows that wait for a later instant."""
         return self._held.rows if self._held else 0
 
+    def resume(self, newest_ns: int) -> None:
+        """Go on after an earlier run, whose rows had come up to a moment: what is older belongs to that one's cell."""
+        self._newest = newest_ns
+
     def cut(self, batches: Sequence[CleanBatch]) -> list[CleanBatch]:
         """The pieces of `batches`, in order; a piece is to be evaluated at its `event_time`, which never falls.
 

@@ -95,7 +95,8 @@ class BarLog:
         """Minute bars and session bars since the last call, in order of time."""
         symbols = pl.Series(index.symbols(), dtype=pl.Categorical())
         minutes = _frame(self._minutes, symbols, MINUTE_BARS)
-        sessions = _frame(self._sessions, symbols, SESSION_BARS)
+        # Without a close, since its only print was none, a session has no bar.
+        sessions = _frame(self._sessions, symbols, SESSION_BARS).filter(pl.col("close").is_not_null())
         self._minutes, self._sessions = [], []
         return minutes, sessions
 

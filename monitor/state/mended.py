@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf, nan
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -43,17 +44,18 @@ class Revision(NamedTuple):
 
     `resolution`: ``1m`` or ``1d``; `key`: a minute's start, UTC ns, or a session's date, days since 1970. `wrong`: the
     price that was taken back, NaN where another print had it too; `right`: what it is instead, NaN for nothing.
-    `closed`: it was the bar's close, which is `close` now, `age` ms old. `volume`: how much more, or less. `opens_at`,
-    `closes_at`: of a session whose high and low are to be made again from its minutes, UTC ns; 0 otherwise.
+    `closed`: if it was the bar's close, that is `close` now, `age` ms old; where that is NaN the bar's open stands for
+    it. `volume`: how much more, or less. `opens_at`, `closes_at`: of a session whose high and low are to be made again
+    from its minutes, if one of them is `wrong` or that is NaN; UTC ns, 0 otherwise.
     """
 
     resolution: str
     key: int
     code: int
-    wrong: float = float("nan")
-    right: float = float("nan")
+    wrong: float = nan
+    right: float = nan
     closed: bool = False
-    close: float = float("nan")
+    close: float = nan
     age: int = 0
     volume: float = 0.0
     opens_at: int = 0
@@ -69,18 +71,27 @@ class Revision(NamedTuple):
         Of a high or low that is gone the prints below are not kept: it is the furthest of what is known to be right.
         """
         close, age = (self.close, self.age) if self.closed and bar.close == self.wrong else (bar.close, bar.age)
+        if not close > 0 and bar.open != self.wrong:
+            close = bar.open
         opened = bar.open
         if opened == self.wrong:
             opened = self.right if self.right > 0 else close
         known = [price for price in (opened, close, self.right) if price > 0]
-        high = max([*known, *_still(bar.high, self.wrong)], default=float("nan"))
-        low = min([*known, *_still(bar.low, self.wrong)], default=float("nan"))
+        high, low = (
+            # A session without regular trading has no extremes, whatever its close is.
+            extreme if not abs(extreme) < inf else furthest([*known, *([] if extreme == self.wrong else [extreme])])
+            for extreme, furthest in ((bar.high, _highest), (bar.low, _lowest))
+        )
         # NaN stays what it is: of a bar whose volume is not known it is not known what is left.
         return Bar(opened, high, low, close, max(bar.volume + self.volume, 0.0 * bar.volume), age)
 
 
-def _still(extreme: float, wrong: float) -> Sequence[float]:
-    return () if extreme == wrong or not abs(extreme) < float("inf") else (extreme,)
+def _highest(prices: Sequence[float]) -> float:
+    return max(prices, default=nan)
+
+
+def _lowest(prices: Sequence[float]) -> float:
+    return min(prices, default=nan)
 
 
 def revisions_frame(revisions: Sequence[Revision], index: SymbolIndex) -> pl.DataFrame:

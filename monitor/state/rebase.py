@@ -71,6 +71,8 @@ class CorporateActions:
         self._state = state
         self._all: list[_Due] = []
         self.applied: dict[str, float] = {}
+        self.impossible: dict[Action, str] = {}
+        """Actions that are due and cannot be, with what is wrong and what to do."""
         self.next_at = NEVER
         """When the next action becomes due, UTC ns."""
 
@@ -89,6 +91,7 @@ class CorporateActions:
                 becomes = int(state.codes((action.new,))[0]) if action.kind is Kind.SYMBOL else -1
                 dues.append(_Due(action, at, session, code, becomes))
         self._all = [replace(due, parts=_parts(due, dues)) for due in dues]
+        self.impossible = {}
         self.apply_due(state.now)
 
     def apply_due(self, ns: int) -> bool:
@@ -159,14 +162,18 @@ class CorporateActions:
         return True
 
     def _dividend(self, due: _Due) -> float | None:
-        """The factor of a dividend; None while the close before it is not known."""
+        """The factor of a dividend; None while the close before it is not known, or where it is worth no less."""
         stored = self._state.sessions
         close = stored.close(due.session - 1)[due.code] if due.session - 1 in stored else np.nan
         for other, factor in self._in_prices():  # that close may be at the level after a later split already
             if other.code == due.code and other.session > due.session:
                 close /= factor
-        factor = 1 - due.action.amount / close
-        return float(factor) if factor > 0 else None
+        if np.isnan(close):
+            return None
+        if due.action.amount >= close:
+            self.impossible[due.action] = _more_than_all(due.action, float(close))
+            return None
+        return float(1 - due.action.amount / close)
 
     def _multiply(self, due: _Part, factor: float, *, split: bool) -> None:
         state, code, columns = self._state, due.code, self._state.columns
@@ -211,6 +218,15 @@ class CorporateActions:
                 values, ages = ring.row(number)
                 if np.isnan(values[new]):
                     values[new], ages[new] = values[old], ages[old]
+
+
+def _more_than_all(action: Action, close: float) -> str:
+    where = action.source or "the store"
+    return (
+        f"{where}: {action.symbol} cannot have paid a dividend of {action.amount:g} on {action.date}, its close before "
+        f"was {close:g}: it is not applied. Write what a share of that day got, in the currency of its prices, "
+        "or remove it"
+    )
 
 
 def _parts(due: _Due, dues: Sequence[_Due]) -> tuple[_Part, ...]:

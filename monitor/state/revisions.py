@@ -166,7 +166,9 @@ def _revise_bars(
         bars.revise(Revision("1m", end - MINUTE, it.code, it.wrong, it.right, closed=True, close=price, age=age))
     own = _minute_end(it.ns)
     if known and own < state.minute_end and own not in {end for end, _, _ in minutes}:
-        bars.revise(Revision("1m", own - MINUTE, it.code, it.wrong, it.right))
+        # Its close as well, where the state keeps that minute no longer.
+        age = (own - it.ns) // MILLISECOND
+        bars.revise(Revision("1m", own - MINUTE, it.code, it.wrong, it.right, closed=True, close=it.right, age=age))
     session = state.calendar.session_at(it.ns)
     traded = it.ns >= state.calendar.open_ns(session)
     if session < state.session and (close is not None or (known and traded)):
@@ -186,10 +188,11 @@ def _day(state: MarketState, session: int) -> int:
 
 
 def _closed_with(state: MarketState, session: int, it: _Print) -> bool:
-    ring = state.minutes
-    row = ring.last_at(state.calendar.close_ns(session))
+    """Whether a print was the last of its session; where those minutes are not kept, one of the last of them was."""
+    ring, close = state.minutes, state.calendar.close_ns(session)
+    row = ring.last_at(close)
     if row < ring.first:
-        return True
+        return it.ns > close - REACH
     prices, ages = ring.row(row)
     return it.made(float(prices[it.code]), ring.end(row) - int(ages[it.code]) * MILLISECOND)
 

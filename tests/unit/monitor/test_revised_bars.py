@@ -124,18 +124,35 @@ async def test_a_close_that_was_none_is_the_price_before_it(kept, saved_first):
     assert await kept.stored("1d") == [(250.0, 299.0, 249.0, 250.0, 60.0)]
 
 
-async def test_a_session_of_nothing_but_what_was_none_has_no_bar(nyse):
+@pytest.mark.parametrize("saved_first", [True, False])
+async def test_a_session_of_nothing_but_what_was_none_has_no_bar(nyse, saved_first):
     kept = Kept(nyse)
     await kept.store.open()
     await kept.store.acquire("test")
     kept.tape.trade("IWM", 250.0, "2026-01-23 10:00:10", 10.0)
     kept.tape.trade("SPY", 600.0, "2026-01-23 10:00:10", 10.0)
     kept.tape.advance("2026-01-26 09:30:00")
-    await kept.save()
+    if saved_first:
+        await kept.save()
     kept.take_back(250.0, 10.0, "2026-01-23 10:00:10", "2026-01-26 09:31:00")
     await kept.save()
     assert await kept.stored("1d") == [(600.0, 600.0, 600.0, 600.0, 10.0)]
     assert math.isnan(kept.tape.state.sessions.close(kept.tape.state.session - 1)[0])
+
+
+async def test_prints_of_two_days_in_one_chunk_are_both_changed(nyse):
+    kept = Kept(nyse)
+    await kept.store.open()
+    await kept.store.acquire("test")
+    for day in ("22", "23"):
+        kept.tape.trade("IWM", 299.0, f"2026-01-{day} 10:00:10", 10.0)
+        kept.tape.trade("IWM", 250.0, f"2026-01-{day} 10:00:20", 10.0)
+    kept.tape.advance("2026-01-23 10:02:00")
+    await kept.save()
+    for day in ("22", "23"):
+        kept.take_back(299.0, 10.0, f"2026-01-{day} 10:00:10", "2026-01-23 10:02:10")
+    await kept.save()
+    assert await kept.stored("1m") == [(250.0, 250.0, 250.0, 250.0, 10.0)] * 2
 
 
 async def test_a_bar_in_two_chunks_is_changed_in_both(kept):

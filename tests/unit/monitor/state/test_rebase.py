@@ -130,6 +130,24 @@ def test_a_dividend_takes_its_share_of_the_close_before(state):
     assert returns(state) == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("amount", [1208.8, 5000.0])
+def test_a_dividend_that_is_not_below_the_close_is_said_and_not_applied(state, amount):
+    state.import_sessions(CLOSES)
+    state.actions.know([Action(dt.date(2024, 6, 10), "NVDA", Kind.DIVIDEND, amount=amount, source="d.csv: row 3")])
+    tape = friday(state)
+    assert not state.actions.impossible
+    tape.trade("NVDA", 1208.8, "2024-06-10 10:00:00")
+    assert returns(state) == 0.0
+    ((action, reason),) = state.actions.impossible.items()
+    assert action.amount == amount
+    assert reason.startswith(f"d.csv: row 3: NVDA cannot have paid a dividend of {amount:g} on 2024-06-10, its close")
+    assert "before was 1208.8: it is not applied. Write" in reason
+    right = Action(dt.date(2024, 6, 10), "NVDA", Kind.DIVIDEND, amount=12.088)
+    state.actions.know([right])
+    assert not state.actions.impossible
+    assert state.actions.applied == {right.name: pytest.approx(0.99)}
+
+
 def test_a_dividend_before_a_split_is_in_shares_of_its_day(state):
     state.import_sessions(CLOSES)
     dividend = Action(dt.date(2024, 6, 7), "NVDA", Kind.DIVIDEND, amount=12.1)
