@@ -20,7 +20,7 @@ from monitor.alerting.groups import Group
 from monitor.alerting.inhibition import Inhibitor
 from monitor.alerting.ledger import Gathered, Ledger
 from monitor.alerting.policy import Policy
-from monitor.alerting.routes import Destination, destinations
+from monitor.alerting.routes import Destination, addressed, destinations
 from monitor.alerting.silences import Silences
 from monitor.alerting.stages import Situation, decide, news
 from monitor.alerting.telling import News, notices, repeat_schedule, set_back
@@ -64,16 +64,23 @@ class AlertBook:
         self.expiring: dict[str, None] = {}
         """Episodes that end by themselves unless they are posted again."""
 
-    def load(self, fields: Mapping[str, bytes]) -> None:
-        """Take up the ledger of the last process. Alerts go where the configuration of today leads them."""
+    def load(self, fields: Mapping[str, bytes]) -> set[str]:
+        """Take up the ledger of the last process. Alerts go where the configuration of today leads them.
+
+        Returns who was told of alerts and is no receiver any more: nobody can tell them how it goes on.
+        """
         self.ledger.load(fields)
         self._situation.at = self.ledger.clock
+        gone = self.ledger.forget_receivers(self._policy.has)
         for alert in self.ledger.alerts.values():
             if alert.open:
                 self._opened(alert)
             self._groups.join(alert.episode, self._destinations(alert), alert.updated_at)
         self._groups.forget_unused()
+        for alert in [*self.ledger.alerts.values()] if gone else ():
+            self._let_go(alert)
         self._groups.look_again(self._situation.at, self._due)
+        return gone
 
     # --- what people and the monitor say ------------------------------------------------------------------------------
 
@@ -138,7 +145,7 @@ class AlertBook:
 
     def _destinations(self, alert: Alert) -> list[Destination]:
         """Where it goes by its labels, and whoever was told of it, by whatever way there is now."""
-        way = destinations(self._policy.route, alert)
+        way = destinations(self._policy.route, addressed(alert, self._policy.has))
         missing = self.ledger.told.get(alert.episode, {}).keys() - {each.receiver for each in way}
         direct = replace(self._policy.route, group_by=None)
         return [*way, *(Destination(r, direct, alert.episode, alert.labels) for r in sorted(missing))]

@@ -34,6 +34,7 @@ def policy(config: Settings, calendar: TradingCalendar) -> Policy:
         mute_times=MuteTimes(calendar, named),
         inhibitions=[Inhibition(_matchers(each.source), _matchers(each.target), each.equal) for each in config.inhibit],
         limits={name: _limits(receiver) for name, receiver in config.receivers.items()},
+        receivers=frozenset(config.receivers),
     )
 
 

@@ -99,12 +99,12 @@ class Dispatcher:
 
         `event_time`: that of the recovered state, UTC ns; 0 before the first data.
         """
-        fields = await self._store.ledger()
-        if STEP in fields:
+        if STEP in (fields := await self._store.ledger()):
             self._last = self._previous = JournalId.parse(fields[STEP].decode())
         newest = await self._store.last_journal_id()
         self._last = max((i for i in (self._last, newest) if i is not None), default=None)
-        self.book.load(fields)
+        if gone := self.book.load(fields):
+            _LOG.warning("no receivers any more, and told no further of alerts that fire", receivers=sorted(gone))
         await self._hear()
         self._barrier_ends = self._monotonic() + _BARRIER
         while page := await self._store.transitions_after(self._loaded_to(), _PAGE):

@@ -5,7 +5,7 @@ Every change is noted, so that the dispatcher can write it in one step with the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -148,6 +148,19 @@ class Ledger:
         """Note what a receiver is told."""
         self.told.setdefault(episode, {})[receiver] = told
         self._changed.add(f"{_TOLD}{receiver}:{episode}")
+
+    def forget_receivers(self, has: Callable[[str], bool]) -> set[str]:
+        """Forget what receivers were told, and what waits for them, that there are no more; their names."""
+        gone = {receiver for by in self.told.values() for receiver in by if not has(receiver)}
+        for episode, by in self.told.items():
+            for receiver in gone & by.keys():
+                del by[receiver]
+                self._changed.add(f"{_TOLD}{receiver}:{episode}")
+        for receiver in [each for each in self.digests if not has(each)]:
+            self.gather(receiver, None)
+        for key in [each for each in self.flaps if not has(each.partition("/")[0])]:
+            self.count_flaps(key, None)
+        return gone
 
     def time_group(self, group: str, times: GroupTimes | None) -> None:
         """Note a group's times; None forgets it."""

@@ -37,6 +37,12 @@ class Policy:
     mute_times: MuteTimes
     inhibitions: Sequence[Inhibition] = ()
     limits: Mapping[str, Limits] = field(default_factory=dict)
+    receivers: frozenset[str] | None = None
+    """Those that there are; None where any name is one."""
+
+    def has(self, receiver: str) -> bool:
+        """Whether there is such a receiver."""
+        return self.receivers is None or receiver in self.receivers
 
     def limits_of(self, receiver: str) -> Limits:
         """A receiver's limits; none where it has none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -97,6 +97,16 @@ def destinations(route: Route, alert: Alert) -> list[Destination]:
                 if receiver not in found:
                     found[receiver] = Destination(receiver, direct, alert.episode, alert.labels, after)
     return list(found.values())
+
+
+def addressed(alert: Alert, has: Callable[[str], bool]) -> Alert:
+    """The alert without receivers that there are no more; where its rule named none but those, the routes lead it."""
+    notify, escalate = alert.notify, alert.escalate
+    if notify and not all(map(has, notify)):
+        notify = tuple(filter(has, notify)) or None
+    if escalate:
+        escalate = tuple((after, kept) for after, to in escalate if (kept := tuple(filter(has, to))))
+    return replace(alert, notify=notify, escalate=escalate)
 
 
 def destination(route: Route, receiver: str, alert: Alert) -> Destination:

@@ -13,7 +13,18 @@ from monitor.alerting.policy import Limits
 from monitor.alerting.routes import Route
 from monitor.alerting.silences import Silences
 from monitor.notify.message import Notification
-from tests.unit.monitor.alerting.samples import AT, HOUR, MINUTE, SECOND, Desk, alert, calendar, over, silence
+from tests.unit.monitor.alerting.samples import (
+    AT,
+    HOUR,
+    MINUTE,
+    SECOND,
+    Desk,
+    alert,
+    calendar,
+    over,
+    policy,
+    silence,
+)
 
 LEAD = "lead@2026-01-23.1"
 THEME = Route(receivers=("desk",), group_by=("theme",), group_wait=2 * SECOND, group_interval=MINUTE)
@@ -235,6 +246,26 @@ def test_a_restart_keeps_waits_and_repeats():
     assert len(desk.messages) == 1
     desk.advance(AT + 10 * MINUTE + 2 * SECOND)
     assert [sequence for _, _, sequence, _ in desk.told()] == [1, 2]
+
+
+def test_a_receiver_that_is_taken_out_of_the_configuration_is_told_nothing_more_and_the_routes_lead_its_alerts():
+    both = Route(receivers=("desk", "gone"), repeat=("10m",))
+    desk = Desk(both, receivers=frozenset({"desk", "gone"}), limits={"gone": Limits(flap_more_than=9)})
+    desk.take(alert(), alert("own", notify=("gone",)), alert("late", escalate=((HOUR, ("gone", "desk")),)))
+    desk.take(over(alert("own", notify=("gone",)), AT + SECOND))
+    desk.take(alert("own", number=2, at=AT + MINUTE, notify=("gone",)))
+    desk.policy = policy(replace(both, receivers=("desk",)), receivers=frozenset({"desk"}))
+    desk.restart()
+    desk.messages.clear()
+    desk.advance(AT + 10 * MINUTE)
+    assert sorted(desk.told()) == [
+        ("late@2026-01-23.1", "firing", 2, "desk"),
+        (LEAD, "firing", 2, "desk"),
+        ("own@2026-01-23.2", "firing", 1, "desk"),
+    ]
+    desk.take(*(over(a, AT + 12 * MINUTE) for a in (alert(), alert("late"), alert("own", number=2))))
+    assert {receiver for *_, receiver in desk.told()} == {"desk"}
+    assert set(desk.stored) == {"clock"}
 
 
 def test_explain_shows_every_stage_of_every_receiver():
