@@ -1,4 +1,8 @@
-"""Halts: an instrument that may not trade has no price, whatever its last one was."""
+"""Halts: an instrument that may not trade has no price, whatever its last one was.
+
+A halt ends with a resumption or a trade. Where neither comes (a message was lost, or only quotes are subscribed to) it
+ends as the next session opens: the tapes announce one that goes on anew before that.
+"""
 
 from __future__ import annotations
 
@@ -30,3 +34,10 @@ def resume(columns: Columns) -> None:
         since = columns.halted_since[halted]
         traded = (columns.trade_ts[halted] > since) | (columns.bar_start[halted] >= since)
         columns.halted_since[halted[traded]] = 0
+
+
+def end_with_session(columns: Columns, closed: int) -> None:
+    """A session has opened: halts announced up to the close before it, `closed` (UTC ns), are over."""
+    halted = np.flatnonzero(columns.halted_since)
+    if len(halted):
+        columns.halted_since[halted[columns.halted_since[halted] <= closed]] = 0

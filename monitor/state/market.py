@@ -25,14 +25,14 @@ from monitor.state.bars import BarLog, SessionHistory, session_history
 from monitor.state.checkpoint import checkpoint_frames, quotes_frame, restore
 from monitor.state.columns import FIRST_WIDTH, Codes, Columns
 from monitor.state.external import ExternalSeries
-from monitor.state.halts import resume, take_statuses
+from monitor.state.halts import end_with_session, resume, take_statuses
 from monitor.state.intake import Intake, PriceSource
 from monitor.state.market_data import MarketData
 from monitor.state.mended import REVISIONS
 from monitor.state.rebase import CorporateActions
 from monitor.state.revisions import take_corrections
 from monitor.state.ring import PriceRing
-from monitor.state.rows import Rows, cut, numbers, times
+from monitor.state.rows import cut, rows_of
 from monitor.state.sessions import SessionPrices
 from monitor.state.symbols import SymbolIndex
 from monitor.state.views import LiveView, Selection
@@ -136,9 +136,9 @@ class MarketState:
 
     def apply(self, batch: MarketData, now_ns: int) -> None:
         """Take in a batch, then let time go on to `now_ns` (or the newest row, if that is later)."""
-        trades = self._rows(batch.trades, "ts", "price", "size")
-        bars = self._rows(batch.bars, "end", "open", "high", "low", "close", "volume")
-        quotes = self._rows(batch.quotes, "ts", "bid", "ask", "bid_size", "ask_size")
+        trades = rows_of(batch.trades, self.codes, "ts", "price", "size")
+        bars = rows_of(batch.bars, self.codes, "end", "open", "high", "low", "close", "volume")
+        quotes = rows_of(batch.quotes, self.codes, "ts", "bid", "ask", "bid_size", "ask_size")
         for end, segment in cut((trades, bars, quotes), self.open_end, self.step):
             if any(map(len, segment)):
                 self._open(end)
@@ -220,14 +220,6 @@ class MarketState:
             if self.seconds is not None:
                 self.seconds.grow(width)
 
-    def _rows(self, frame: pl.DataFrame, ts: str, *names: str) -> Rows:
-        if not frame.height:
-            nothing = np.empty(0, np.int64)
-            return Rows(np.empty(0, np.intp), nothing, nothing, tuple(np.empty(0) for _ in names))
-        at = times(frame[ts])
-        starts = at if ts == "ts" else times(frame["ts"])
-        return Rows(self.codes(frame["symbol"]), at, starts, numbers(frame, *names))
-
     # --- time passing -------------------------------------------------------------------------------------------------
 
     def _open(self, end: int) -> None:
@@ -257,6 +249,8 @@ class MarketState:
             self.sessions.expire(self._oldest_session())
             self.forget_cached()
         self.minute_end = end
+        if end > self.intake.session_open and session > 0:
+            end_with_session(self.columns, self.calendar.close_ns(session - 1))
         if end >= self.actions.next_at:
             self.actions.apply_due(end)
         self.minutes.expire(self.oldest_minute_end())

@@ -7,7 +7,7 @@ of a closed minute stays true, and so that it does not matter how a stream is cu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,6 +73,16 @@ def numbers(frame: pl.DataFrame, *names: str) -> tuple[Floats, ...]:
     """Columns as float64; null is NaN."""
     columns = (frame.get_column(name) for name in names)
     return tuple((c if c.dtype == pl.Float64 else c.cast(pl.Float64)).to_numpy() for c in columns)
+
+
+def rows_of(frame: pl.DataFrame, codes_of: Callable[[pl.Series], Codes], ts: str, *names: str) -> Rows:
+    """A frame as arrays; `ts` is the column of its event times, `codes_of` gives the instruments of symbols."""
+    if not frame.height:
+        nothing = np.empty(0, np.int64)
+        return Rows(np.empty(0, np.intp), nothing, nothing, tuple(np.empty(0) for _ in names))
+    at = times(frame[ts])
+    starts = at if ts == "ts" else times(frame["ts"])
+    return Rows(codes_of(frame["symbol"]), at, starts, numbers(frame, *names))
 
 
 def cut(kinds: Sequence[Rows], open_end: int, step: int) -> Iterator[tuple[int, list[Rows]]]:

@@ -66,6 +66,38 @@ def test_a_halt_outlives_a_restart(tape, nyse):
     assert np.isnan(again.view(("IWM",)).prices()[0])
 
 
+def quote(tape: Tape, when: str) -> None:
+    tape.quote("IWM", 250.0, 250.1, when)
+
+
+def test_a_halt_that_nobody_ends_is_over_as_the_next_session_opens(tape):
+    quote(tape, "2026-01-23 10:00:00")
+    status(tape, "halt", "2026-01-23 10:01:00")
+    for when in ("2026-01-23 15:59:00", "2026-01-26 09:29:00", "2026-01-26 09:30:00"):
+        quote(tape, when)
+        assert np.isnan(price(tape)), when
+    quote(tape, "2026-01-26 09:30:01")
+    assert price(tape) == 250.05
+
+
+def test_a_halt_announced_anew_before_the_open_goes_on_for_that_session(tape):
+    status(tape, "halt", "2026-01-23 10:01:00")
+    status(tape, "halt", "2026-01-26 07:00:00")
+    for when in ("2026-01-26 09:30:01", "2026-01-26 15:59:00", "2026-01-27 09:29:00"):
+        quote(tape, when)
+        assert np.isnan(price(tape)), when
+    quote(tape, "2026-01-27 09:31:00")
+    assert price(tape) == 250.05
+
+
+def test_the_price_of_before_a_halt_is_none_after_it(tape):
+    tape.trade("IWM", 249.0, "2026-01-23 10:00:00")
+    status(tape, "halt", "2026-01-23 10:01:00")
+    tape.advance("2026-01-26 10:00:00")
+    assert np.isnan(price(tape))
+    assert tape.state.columns.halted_since[0] == 0
+
+
 def test_a_corrected_print_that_set_the_price_is_corrected_everywhere(tape):
     tape.trade("IWM", 250.0, "2026-01-22 15:59:30")
     tape.trade("IWM", 299.0, "2026-01-22 16:00:00")
