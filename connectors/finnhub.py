@@ -18,18 +18,20 @@ from connectors.batch import Batch, Notice, NoticeKind
 from connectors.feed import Address, Frame, Remedy
 from connectors.json_frames import UNREADABLE_FRAME, count_unreadable, encoded
 from connectors.rest import Rest
+from connectors.sale_conditions import Verdict, Verdicts, verdict_of_finnhub
 from connectors.ticks import TradeRows, milliseconds_column
 
 Integer = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Print(Struct, gc=False):
-    """One print, or a price update of a market that has none (its volume is 0)."""
+    """One print, or a price update of a market that has none (its volume is 0); `c` its conditions, of US shares."""
 
     p: float
     s: str
     t: Integer
     v: float
+    c: tuple[str, ...] | None = None
 
 
 class Message(Struct):
@@ -59,6 +61,8 @@ PER_MINUTE: Final = 60.0
 """Requests a minute over REST on the free plan."""
 PACE: Final = 0.05
 """Seconds between two subscriptions: thousands at once are cut off."""
+
+_VERDICTS: Final = Verdicts[str](verdict_of_finnhub)
 
 _OF_THE_KEY: Final = ("api key", "token", "plan", "premium")
 """In the text of an error: nothing will come on this connection, and trying again cannot help."""
@@ -129,12 +133,20 @@ class FinnhubFeed:
         symbol, time = trades.symbols.append, trades.times.append
         price, size = (column.append for column in trades.numbers.values())
         decode = self._decode
+        volume, times = trades.volume.append, trades.times
+        verdicts, nothing = _VERDICTS, int(Verdict.NOTHING)
         for frame in frames:
             try:
                 message = decode(frame if isinstance(frame, bytes) else encoded(frame))
             except UNREADABLE_FRAME as error:
                 message = self._salvage(frame, error, rejected)
             for row in message.data:
+                found = verdicts[row.c]
+                if found:
+                    if found == nothing:
+                        unused["official open or close"] += 1
+                        continue
+                    volume(len(times))
                 symbol(row.s)
                 time(row.t)
                 price(row.p)

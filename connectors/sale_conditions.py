@@ -26,6 +26,14 @@ VOLUME_CODES: Final = frozenset({2, 5, 7, 10, 13, 20, 21, 22, 29, 33, 37, 52, 53
 """The same by the numbers of Massive: https://massive.com/glossary/conditions-indicators."""
 NOTHING_CODES: Final = frozenset({15, 16, 38})
 
+FINNHUB_VOLUME: Final = frozenset(
+    ["3", "5", "9", "10", "11", "12", "17", "21", "22", "25", "26", "27", "30", "32", "37"]
+)
+"""The same by the numbers of Finnhub, which it writes as texts: its sheet "Trade Conditions" names 1 to 41 (1 regular,
+8 intermarket sweep, 12 odd lot, 24 Form T), https://finnhub.io/docs/api/websocket-trades. Two are on no tape any more:
+11 (cap election) and 27 (stock option trade), whose prices were made elsewhere."""
+FINNHUB_NOTHING: Final = frozenset({"16", "20", "39"})
+
 
 def is_volume(conditions: Collection[str], tape: str) -> bool:
     """Whether a print of these conditions is volume and no price."""
@@ -88,3 +96,10 @@ def verdict_of_codes(codes: Collection[int]) -> Verdict:
     if not NOTHING_CODES.isdisjoint(codes):
         return Verdict.NOTHING
     return Verdict.PRICE if VOLUME_CODES.isdisjoint(codes) else Verdict.VOLUME
+
+
+def verdict_of_finnhub(codes: Collection[str]) -> Verdict:
+    """By the numbers of Finnhub; one that is not in its sheet leaves a print the price that it says it is."""
+    if not FINNHUB_NOTHING.isdisjoint(codes):
+        return Verdict.NOTHING
+    return Verdict.PRICE if FINNHUB_VOLUME.isdisjoint(codes) else Verdict.VOLUME

@@ -19,7 +19,7 @@ from tests.integration.connectors.vendor import until
 from tests.servers.finnhub import KEY, finnhub
 
 QUICK = SupervisorSettings(silence=5, sign_in=0.2, backoff=0.01, longest_backoff=0.05, wait=0.05, longest_wait=0.2)
-AAPL = {"c": ["1", "24", "12"], "p": 129.58, "s": "AAPL", "t": 1672348887666, "v": 1}
+AAPL = {"c": ["1", "24"], "p": 129.58, "s": "AAPL", "t": 1672348887666, "v": 1}
 
 
 class Awake:

@@ -52,6 +52,23 @@ def test_everything_is_asked_for_at_once_and_then_the_difference():
     assert one.reply(Notice(NoticeKind.HEARTBEAT)) == ()
 
 
+def test_odd_lots_are_volume_and_no_price_and_an_official_close_is_neither():
+    # The conditions of prints as the vendor sent them on 2022-12-29 (AAPL, TSLA); the last two by its sheet of codes.
+    conditions = [["1", "24", "12"], ["1"], ["1", "8", "24"], None, ["1", "8", "24", "12"], ["16"], ["20", "12"]]
+    rows = [{"c": c, "p": n, "s": "SPY", "t": 1575526691134, "v": 5} for n, c in enumerate(conditions, 1)]
+    batch = feed().parse([json.dumps({"type": "trade", "data": rows})], 0)
+    assert batch.trades.select("price", "size").rows() == [(None, 5), (2, 5), (3, 5), (4, 5), (None, 5)]
+    assert batch.unused == {"official open or close": 2}
+    assert not batch.rejected
+
+
+def test_an_odd_lot_beside_a_bad_print_is_still_no_price():
+    rows = [{"p": p, "s": "SPY", "t": 1575526691134, "v": 1, "c": ["1", "12"]} for p in ("x", 2)]
+    batch = feed().parse([json.dumps({"type": "trade", "data": rows})], 0)
+    assert batch.trades["price"].to_list() == [None]
+    assert batch.rejected == {"wrong type": 1}
+
+
 @pytest.mark.parametrize(
     ("frame", "causes"),
     [
@@ -61,6 +78,7 @@ def test_everything_is_asked_for_at_once_and_then_the_difference():
         ('{"type":"riddle"}', {"unknown message": 1}),
         ('{"type":"trade","data":7}', {"wrong type": 1}),
         (trade(p="x"), {"wrong type": 1}),
+        (trade(c="12"), {"wrong type": 1}),
         (trade(t=-1), {"wrong type": 1}),
         (trade(t=2**62), {"unreadable time": 1}),
         (trade(p=-1), {"negative number": 1}),
