@@ -215,6 +215,47 @@ async def test_a_stream_that_is_begun_anew_with_earlier_ids_is_read_from_its_beg
         assert Place.read(reader.position) == Place("5-1", 1)
 
 
+async def test_what_is_trimmed_while_the_line_is_up_is_counted(server):
+    async with raw(server) as client:
+        await add(client, 1)
+        reader = Reader(server, begin="oldest")
+        running = asyncio.create_task(reader.until(lambda: reader.supervisor.health.gaps and len(reader.rows) == 3))
+        while not reader.rows:  # noqa: ASYNC110 - of another program too
+            await asyncio.sleep(0.01)
+        async with client.pipeline(transaction=True) as together:  # so that the reader never sees the first of them
+            await add(together, 2, 3, 4)
+            together.xtrim("ticks", 1, approximate=False)
+            await together.execute()
+        await add(client, 5)
+        await running
+        health = reader.supervisor.health
+        assert [bid for _, bid, _ in reader.rows] == [1.0, 4.0, 5.0]
+        assert (health.gaps, health.last_error) == (2, "2 entries were trimmed or deleted before they were read")
+        assert health.connections == 1
+
+
+async def test_a_stream_that_is_begun_anew_while_the_line_is_up_is_read_on(server):
+    async with raw(server) as client:
+        await add(client, 1, 2)
+        reader = Reader(server, begin="oldest")
+        running = asyncio.create_task(reader.until(lambda: len(reader.rows) == 3))
+        while len(reader.rows) < 2:  # noqa: ASYNC110 - of another program too
+            await asyncio.sleep(0.01)
+        await client.delete("ticks")
+        await client.xadd("ticks", {"sym": "SPY", "ts": AT, "b": "600", "a": "601"}, id="5-1")
+        await running
+        assert reader.rows[-1] == ("SPY", 600.0, 601.0)
+        assert "begun anew" in reader.supervisor.health.last_error
+
+
+async def test_a_stream_begun_anew_does_not_silence_a_reader_with_a_stored_position(server):
+    async with raw(server) as client:
+        await client.xadd("ticks", {"sym": "SPY", "ts": AT, "b": "600", "a": "601"}, id="5-1")
+        reader = Reader(server, position="1769180850000-0/7")
+        await reader.until(lambda: reader.rows)
+        assert "begun anew" in reader.supervisor.health.last_error
+
+
 async def test_a_position_without_a_number_counts_from_the_first_look(server):
     async with raw(server) as client:
         await add(client, 1, 2, 3)
