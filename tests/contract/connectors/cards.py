@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from connectors.alpaca import AlpacaFeed
 from connectors.binance import BinanceFeed
 from connectors.coinbase import CoinbaseFeed
@@ -10,6 +12,10 @@ from connectors.feed import Feed, Frame
 from connectors.finnhub import FinnhubFeed
 from connectors.kraken import KrakenFeed
 from connectors.massive import MassiveFeed
+from connectors.mqtt import MqttFeed
+from connectors.mqtt.envelope import GAP, SUBSCRIPTION, pack
+from connectors.mqtt.layout import ForeignLayout
+from connectors.redis_stream import TOPIC, RedisFeed
 
 SECRET = "a-secret-word"
 
@@ -131,6 +137,31 @@ FINNHUB = (
     ),
 )
 
+# Our own layout of topics in both encodings, and one of somebody else's.
+SIDES = {"bid": "b.0", "bid_size": "b.1", "ask": "a.0", "ask_size": "a.1"}
+THEIRS = ForeignLayout("t/{symbol}", "quotes", time="t", unit="ms", fields=SIDES)
+MQTT = (
+    pack(SUBSCRIPTION, b'[{"topic":"md/v1/#","code":1}]'),
+    pack("md/v1/lab/status", b"online"),
+    pack("md/v1/lab/0/SPY/q", b'{"ts":1769178600123456789,"bid":690.1,"ask":690.2,"bid_size":1,"ask_size":2}'),
+    pack("md/v1/lab/0/SPY/t", msgspec.msgpack.encode({"ts": 1769178600500000000, "price": 690.15, "size": 9, "id": 1})),
+    pack(
+        "md/v1/lab/0/IWM/b",
+        b'[{"ts":"2026-01-23T14:30:00Z","open":1,"high":2,"low":1,"close":2,"volume":9},'
+        b'{"ts":"2026-01-23T14:31:00Z","open":2,"high":2,"low":1,"close":1,"volume":3}]',
+    ),
+    pack("md/v1/lab/0/SPY/s", b'{"ts":1769178602000000000,"code":"H","reason":"T12"}'),
+    pack("t/QQQ", b'{"t":1769178603000,"b":[620.1,3],"a":[620.2,4]}'),
+)
+
+# Entries by a mapping, and what the line itself has to say.
+ENTRIES = ForeignLayout(TOPIC, "trades", "{s}", time="at", unit="ms", fields={"price": "p", "size": "q"})
+REDIS = (
+    pack(TOPIC, b'{"s":"SPY","at":1769178600123,"p":"690.15","q":10}'),
+    pack(TOPIC, b'{"s":"IWM","at":1769178600124,"p":252.1,"q":5}'),
+    pack(GAP, b'{"missing":3,"text":"3 entries were trimmed or deleted before they were read"}'),
+)
+
 PAIRS = ("SOL/USD", "XRP/USD")
 
 CARDS = {
@@ -141,3 +172,16 @@ CARDS = {
     "coinbase": Card(lambda: CoinbaseFeed("c", symbols=["BTC/USD", "ETH/USD"]), COINBASE, 2, PAIRS, 2),
     "kraken": Card(lambda: KrakenFeed("k", symbols=["ALGO/USD", "MATIC/USD"]), KRAKEN, 2, PAIRS, 2),
 }
+"""Feeds over a websocket."""
+
+BROKERS = {
+    "mqtt": Card(
+        lambda: MqttFeed("q", url="mqtt://broker", topics=["md/v1/#", "t/#"], layouts=[THEIRS]),
+        MQTT,
+        6,
+        requests=0,
+        signs_in=False,
+    ),
+    "redis": Card(lambda: RedisFeed("r", shown="redis://store", layout=ENTRIES), REDIS, 2, requests=0, signs_in=False),
+}
+"""Feeds whose wanted set is in the configuration, over a client of their own."""

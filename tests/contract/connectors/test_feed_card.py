@@ -8,12 +8,12 @@ import pytest
 from connectors.batch import SCHEMAS, Batch, Notice, NoticeKind
 from connectors.capture import Capture, captured, replay
 from connectors.feed import Frame, Remedy
-from tests.contract.connectors.cards import CARDS, SECRET, Card
+from tests.contract.connectors.cards import BROKERS, CARDS, SECRET, Card
 
 
-@pytest.fixture(params=CARDS, name="card")
+@pytest.fixture(params=[*CARDS, *BROKERS], name="card")
 def _card(request) -> Card:
-    return CARDS[request.param]
+    return (CARDS | BROKERS)[request.param]
 
 
 def content(batch: Batch):
