@@ -20,27 +20,18 @@ from typing import Final
 import structlog
 
 from monitor import clock
-from monitor.alerting.acknowledgement import Ack, UnknownEpisode, forgotten
+from monitor.alerting.acknowledgement import Ack, UnknownEpisode
 from monitor.alerting.alert import Alert, Posted, Source, fingerprint, of_post, of_transition
 from monitor.alerting.book import AlertBook, Written
 from monitor.alerting.committed import Committed, read_back
 from monitor.alerting.policy import Policy
+from monitor.alerting.said import Said
 from monitor.alerting.silences import Silence, Silences
 from monitor.alerting.verdict import Verdict
 from monitor.fault_points import fault
 from monitor.notify.message import Notification
 from monitor.pipeline import Result
-from monitor.store.base import (
-    ACKS,
-    SILENCES,
-    STEP,
-    Dispatch,
-    JournalId,
-    LeaseLost,
-    Store,
-    StoreError,
-    StoreRewound,
-)
+from monitor.store.base import STEP, Dispatch, JournalId, LeaseLost, Store, StoreError, StoreRewound
 from monitor.store.keys import stream_ids
 
 _LOG = structlog.get_logger(__name__)
@@ -79,8 +70,7 @@ class Dispatcher:
         self._store, self._policy, self._exact = store, policy, exact
         self._wall, self._monotonic, self._on_verdict = wall, monotonic, on_verdict
         self.book = AlertBook(policy, exact=exact)
-        self.silences = Silences()
-        self.acks: Mapping[str, Ack] = {}
+        self._said = Said(store, self._heard)
         self.on_silences: Callable[[Sequence[Silence]], None] = lambda _changed: None
         self._event_time = 0
         self._waiting: deque[Committed | Alert] = deque()
@@ -105,7 +95,7 @@ class Dispatcher:
         self._last = max((i for i in (self._last, newest) if i is not None), default=None)
         if gone := self.book.load(fields):
             _LOG.warning("no receivers any more, and told no further of alerts that fire", receivers=sorted(gone))
-        await self._hear()
+        await self._said.hear()
         self._barrier_ends = self._monotonic() + _BARRIER
         while page := await self._store.transitions_after(self._loaded_to(), _PAGE):
             self._waiting.extend(read_back(page))
@@ -121,11 +111,16 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Dispatch for ever. Raises LeaseLost when another daemon has taken over."""
-        while True:
-            await self._until_something_to_do()
-            await self.step()
-            if not self._waiting or not self.book.is_evaluated:
-                self._idle.set()
+        making_sure = asyncio.create_task(self._said.make_sure(), name="what people said")
+        try:
+            while True:
+                await self._until_something_to_do()
+                await self.step()
+                if not self._waiting or not self.book.is_evaluated:
+                    self._idle.set()
+        finally:
+            making_sure.cancel()
+            await asyncio.gather(making_sure, return_exceptions=True)
 
     async def step(self) -> None:
         """Take in what waits, tell what is due, and make it durable; nothing before the rules have been evaluated."""
@@ -138,7 +133,7 @@ class Dispatcher:
         while self._waiting:
             item = self._waiting.popleft()
             if isinstance(item, Alert):
-                self.book.take(item, self._now())
+                self._take_posted(item)
                 continue
             await self._take(item)
             taken += len(item.told)
@@ -147,6 +142,12 @@ class Dispatcher:
         written = self.book.written()
         if written:
             await self._write(written)
+
+    def _take_posted(self, alert: Alert) -> None:
+        """Of a rule's alert only what has become of it is posted: one that ended meanwhile does not open again."""
+        known = self.book.ledger.alerts.get(alert.episode)
+        if alert.source is not Source.RULES or (known is not None and known.open):
+            self.book.take(alert, self._now())
 
     async def _take(self, item: Committed) -> None:
         """One commit, at its own time where times are the data's."""
@@ -339,11 +340,7 @@ class Dispatcher:
         return list(self.silences.by_id.values())
 
     async def _keep(self, changes: Mapping[str, Silence]) -> None:
-        gone: dict[str, bytes | None] = dict.fromkeys(self.silences.forgotten(self._wall()))
-        await self._store.keep_records(SILENCES, gone | {name: each.encode() for name, each in changes.items()})
-        kept = {name: each for name, each in self.silences.by_id.items() if name not in gone}
-        self.silences = Silences([*{**kept, **changes}.values()])
-        self._heard()
+        await self._said.keep_silences(changes, self._wall())
         self.on_silences([*changes.values()])
 
     async def acknowledge(self, episode: str, by: str, comment: str = "") -> Ack:
@@ -356,7 +353,7 @@ class Dispatcher:
         """
         self._open(episode)
         ack = Ack.by_person(by, self._wall(), comment)
-        await self._keep_acks({episode: ack.encode()})
+        await self._keep_acks({episode: ack})
         return ack
 
     async def withdraw(self, episode: str) -> None:
@@ -370,24 +367,26 @@ class Dispatcher:
         if alert is None or not alert.open:
             raise UnknownEpisode(f"no alert that fires has the episode `{episode[:200]}`")
 
-    async def _keep_acks(self, changes: Mapping[str, bytes | None]) -> None:
-        gone: dict[str, bytes | None] = dict.fromkeys(forgotten(self.acks, self.book.ledger.alerts, self._wall()))
-        await self._store.keep_records(ACKS, {**gone, **changes})
-        await self._hear()
+    async def _keep_acks(self, changes: Mapping[str, Ack | None]) -> None:
+        await self._said.keep_acks(changes, self.book.ledger.alerts, self._wall())
 
     async def acks_changed(self) -> None:
         """Somebody has acknowledged an episode, or taken that back: read the store's hash `acks` again."""
-        await self._hear()
-
-    async def _hear(self) -> None:
-        silences = await self._store.records(SILENCES)
-        self.silences = Silences(Silence.decode(data) for data in silences.values())
-        self.acks = {episode: Ack.decode(data) for episode, data in (await self._store.records(ACKS)).items()}
-        self._heard()
+        await self._said.hear()
 
     def _heard(self) -> None:
         self.book.hear(self.silences, self.acks)
         self._news.set()
+
+    @property
+    def silences(self) -> Silences:
+        """Those that there are."""
+        return self._said.silences
+
+    @property
+    def acks(self) -> Mapping[str, Ack]:
+        """Acknowledgements by episode."""
+        return self._said.acks
 
     # --- what people ask ----------------------------------------------------------------------------------------------
 

@@ -14,12 +14,12 @@ from monitor.alerting.verdict import Verdict
 from monitor.notify.compose import describe
 from monitor.notify.message import Kind, Notification
 from monitor.pipeline import Result, encode_transition
-from monitor.store.base import ACKS, LeaseLost
+from monitor.store.base import ACKS, LeaseLost, StoreUnavailable
 from monitor.store.memory import MemoryServer, MemoryStore
 from rules.transition import State
 from tests.contract.store.backends import commit
 from tests.unit.monitor.alerting.samples import AT, HOUR, MINUTE, calendar, silence
-from tests.unit.monitor.notify.samples import notification, transition
+from tests.unit.monitor.notify.samples import notification, transition, until
 
 
 class Clock:
@@ -200,3 +200,70 @@ async def test_a_reload_that_makes_a_rule_more_severe_is_told(server, clock):
     dispatcher.rules_changed({"small-caps-turn": "critical"})
     await dispatcher.step()
     assert [key.split(":")[2] for key in await told(dispatcher)] == ["1", "1", "2", "2"]
+
+
+async def test_a_reload_does_not_open_again_what_has_ended_meanwhile(server, clock):
+    dispatcher = await started(server, clock)
+    dispatcher.committed([await committed(dispatcher, 1, transition())])
+    await dispatcher.step()
+    dispatcher.committed([await committed(dispatcher, 2, transition(new=State.RESOLVED))])
+    dispatcher.rules_changed({"small-caps-turn": "critical"})
+    await dispatcher.step()
+    assert [key.split(":")[1] for key in await told(dispatcher)] == ["firing", "firing", "resolved", "resolved"]
+    assert dispatcher.alerts() == []
+
+
+class ShakyStore(MemoryStore):
+    """Answers may get lost on the way: of the next write, or of the next read."""
+
+    lost = read_fails = False
+
+    async def keep_records(self, name, records):
+        await super().keep_records(name, records)
+        if self.lost:
+            self.lost = False
+            raise StoreUnavailable("no answer in time")
+
+    async def records(self, name):
+        if self.read_fails:
+            raise StoreUnavailable("no answer in time")
+        return await super().records(name)
+
+
+@contextlib.asynccontextmanager
+async def shaky(server, clock):
+    """A dispatcher that runs, on a store that loses answers, with an alert that fires."""
+    store = ShakyStore(server)
+    await store.acquire("me")
+    policy = told_at_once(["desk", "mail"], calendar())
+    dispatcher = Dispatcher(store, policy, exact=False, wall=lambda: clock.wall, monotonic=lambda: clock.seconds)
+    await dispatcher.load(AT)
+    dispatcher.committed([await committed(dispatcher, 1, transition())])
+    running = asyncio.create_task(dispatcher.run())
+    await dispatcher.drained()
+    yield dispatcher, store
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_an_acknowledgement_that_is_stored_holds_whether_or_not_the_store_answers_after_it(server, clock):
+    async with shaky(server, clock) as (dispatcher, store):
+        store.read_fails = True
+        await dispatcher.acknowledge(transition().episode, "ann")
+        assert dispatcher.acks[transition().episode].by == "ann"
+
+
+@pytest.mark.parametrize("what", ["silence", "ack"])
+async def test_what_was_stored_though_the_answer_was_lost_holds_here_as_it_does_for_the_next_leader(
+    server, clock, what
+):
+    async with shaky(server, clock) as (dispatcher, store):
+        said = {
+            "ack": lambda: dispatcher.acknowledge(transition().episode, "ann"),
+            "silence": lambda: dispatcher.set_silence(silence("alert=small-caps-turn")),
+        }
+        store.lost = True
+        with pytest.raises(StoreUnavailable):
+            await said[what]()
+        await until(lambda: bool(dispatcher.acks if what == "ack" else dispatcher.list_silences()))
