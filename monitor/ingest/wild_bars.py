@@ -2,8 +2,8 @@
 
 A bar is *suspicious* when its close is further from the instrument's last good one than its usual moves from bar to bar
 explain (:mod:`monitor.ingest.scales`; of 111,000 bars of five minutes of 53 instruments none is). As a single print, it
-is then held back until the next bar of the instrument, or a price of another feed, is near it; any other drops it, but
-the third in a row on one side is believed.
+is then held back until the next bar of the instrument, or a price of another feed, is near it; any other drops it, and
+so does a night, but the third in a row on one side is believed.
 
 A high or low is a single print, and no bar after it can confirm it: where it is beyond :data:`WICK` of all else that is
 known, the bar is refused as it stands. One that the vendor sends again, corrected, is judged anew.
@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
+from monitor.ingest.clean_batch import event_times
 from monitor.ingest.held import BY_ITS_KIND, HELD, IN_A_ROW, Held, HeldVerdict, Released, near
 from monitor.ingest.instruments import Codes
 from monitor.ingest.rejects import Cause, number
@@ -57,7 +58,10 @@ class WildBars:
             return False
         bound = self._jump if bar.now - then > GAP_NS else self.scales.bound(bar.code)
         in_a_row = 1
-        if held := self.held.pop(bar.code, None):
+        held = self.held.pop(bar.code, None)
+        if held and bar.now - int(event_times("bars", held.row)[0]) > GAP_NS:
+            out.dropped.append(held)  # what opens a session confirms nothing of the one before
+        elif held:
             in_a_row += held.number if (bar.close > base) == (held.price > base) else 0
             if near(bar.close, held.price, bound):
                 out.released.append(Released(bar.row, BY_ITS_KIND, held))

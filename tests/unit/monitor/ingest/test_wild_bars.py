@@ -59,6 +59,12 @@ def test_a_crash_of_minutes_that_are_apart_is_seen_with_the_third():
     assert truth.rejects.counts == {("iex", Cause.SPIKE): 2}
 
 
+def test_the_last_minute_of_a_session_is_not_confirmed_by_the_next_session():
+    out, truth = through(*minutes(250.0, 400.0), *minutes(401.0, 402.0, first=18 * 60))
+    assert out == [[250.0], [], [], [401.0, 402.0]]
+    assert truth.rejects.counts == {("iex", Cause.SPIKE): 1}
+
+
 def test_what_a_quiet_instrument_is_believed_is_less():
     quiet = [250.0 + (n % 2) * 0.02 for n in range(30)]
     out, _ = through(*minutes(*quiet, 260.0, 250.0))
