@@ -66,12 +66,12 @@ class Ranks:
         self._symbols: list[str] = []
 
     def alone(self, feed: str) -> bool:
-        """Whether no other feed has had a row yet."""
+        """Whether there is no other feed: one that is configured may have its first row while this one is fresh."""
         if feed not in self._seen:
             self._seen.add(feed)
             if feed not in self._order:
                 self._order.append(feed)
-        return len(self._seen) == 1
+        return len(self._order) == 1
 
     def uses(self, feed: str, size: int) -> Mask:
         """By code, of so many instruments: whether the feed is the one that is used."""

@@ -192,8 +192,15 @@ def test_the_better_feed_is_used_while_it_is_fresh():
     assert truth.clean(batch("iex", quotes=quotes((30, "IWM", 102, 102)))).rows == 1
     assert truth.clean(batch("sip", quotes=quotes((31, "IWM", 102, 102)))).rows == 1
     ranks = truth.ranks["quotes"]
-    assert (dict(ranks.shadowed), dict(ranks.switches)) == ({"iex": 1}, {"sip": 1, "iex": 1})
+    assert (dict(ranks.shadowed), dict(ranks.switches)) == ({"iex": 1}, {"sip": 2, "iex": 1})
     assert not truth.rejects.counts
+
+
+def test_a_worse_feed_is_not_used_from_its_very_first_row_on():
+    truth = TruthFilter(TruthSettings(feeds=("sip", "iex")))
+    truth.clean(batch("sip", trades=trades((0, "IWM", 100))))
+    assert truth.clean(batch("iex", trades=trades((1, "IWM", 104), (2, "IWM", 104.1)))).rows == 0
+    assert dict(truth.ranks["trades"].shadowed) == {"iex": 2}
 
 
 def test_feeds_that_differ_for_long_are_said():
@@ -202,7 +209,7 @@ def test_feeds_that_differ_for_long_are_said():
         truth.clean(batch("sip", quotes=quotes((n, "IWM", 100, 100))))
         truth.clean(batch("iex", quotes=quotes((n, "IWM", 101, 101))))
         said = [t.name for t in DataHealth(ZoneInfo("UTC")).look(truth, 0)]
-        assert said == ([FEEDS_DISAGREE] if n >= 31 else []), n
+        assert said == ([FEEDS_DISAGREE] if n >= 30 else []), n
 
 
 def test_a_second_feed_confirms_a_held_print():
