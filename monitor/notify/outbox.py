@@ -36,6 +36,8 @@ _POLICY: Final = DeliveryPolicy()
 _AFTER_START: Final = (0.5,) * (2 * _BLOCK_MS // 500)
 """Seconds between looks for strays, while a read of a former leader may last."""
 _SELDOM: Final = 30.0
+_DEPTH_EVERY: Final = 1.0
+"""Seconds between looks at how many messages wait, and were given up."""
 
 _OUTCOMES: Final = {Verdict.DELIVERED: "delivered", Verdict.FATAL: "refused", Verdict.REJECTED: "refused"}
 
@@ -89,6 +91,8 @@ class Notifier:
             )
             for receiver, sender in senders.items()
         }
+        self.depth: tuple[int, int] | None = None
+        """Messages in the outbox, and among the dead, of a moment ago; None before the store has said."""
         self._mine: set[str] = set()
         """Ids of entries being delivered or waiting to be settled: a second copy of one is passed over."""
         self._flying: set[str] = set()
@@ -105,17 +109,20 @@ class Notifier:
         """Deliver until cancelled; survives the store being away. Raises LeaseLost when another daemon took over."""
         settling = asyncio.create_task(self._settle(), name="notify settle")
         intake = asyncio.create_task(self._intake(), name="notify intake")
-        straying = asyncio.create_task(self._look_for_strays(), name="notify strays")
+        looking = [
+            asyncio.create_task(work, name="notify looks") for work in (self._look_for_strays(), self._look_at_depth())
+        ]
         try:
             done, _ = await asyncio.wait((settling, intake), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             intake.cancel()
-            straying.cancel()
+            for task in looking:
+                task.cancel()
             await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
             settling.cancel()
-            await asyncio.gather(intake, straying, settling, return_exceptions=True)
+            await asyncio.gather(intake, *looking, settling, return_exceptions=True)
             await self._settle_rest()
 
     async def deliver_now(self, notifications: Sequence[Notification]) -> None:
@@ -193,6 +200,15 @@ class Notifier:
         for pause in itertools.chain(_AFTER_START, itertools.repeat(_SELDOM)):
             await asyncio.sleep(pause)
             self._sweep.set()
+
+    async def _look_at_depth(self) -> None:
+        """Keep count of what waits and what was given up."""
+        while True:
+            try:
+                self.depth = await self._store.outbox_depth()
+            except StoreError as error:  # whoever needs the store more says so
+                _log.debug("the outbox cannot be counted", reason=str(error))
+            await asyncio.sleep(_DEPTH_EVERY)
 
     async def _read(self) -> list[OutboxEntry]:
         return await self._store.take_outbox(self._consumer, _PAGE, _BLOCK_MS)

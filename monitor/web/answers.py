@@ -57,6 +57,16 @@ class Summary(TypedDict):
 
 
 @_documented
+class Depth(TypedDict):
+    """Messages as of a second ago; null before the store has been asked."""
+
+    waiting: int | None
+    """In the outbox, not yet delivered."""
+    dead: int | None
+    """Given up: ``/api/v1/notify/dead`` says why."""
+
+
+@_documented
 class Status(Summary):
     """The summary, what is wrong, and where every feed's connection stands."""
 
@@ -69,6 +79,7 @@ class Status(Summary):
     """``name``, ``status`` and what else the connection can tell."""
     zone: str
     """The exchange's time zone."""
+    notifications: Depth
 
 
 @_documented

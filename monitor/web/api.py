@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from monitor import queries
 from monitor.alerting.dispatcher import Dispatcher
 from monitor.compute import ComputeThread
+from monitor.notify.outbox import Notifier
 from monitor.pipeline import Pipeline
 from monitor.settings.web import WebSettings
 from monitor.store.base import Store, StoreError
@@ -43,6 +44,7 @@ class Daemon(Protocol):
     compute: ComputeThread
     store: Store
     dispatcher: Dispatcher
+    notifier: Notifier
     events: EventStream
     zone: ZoneInfo
     """The exchange's."""
@@ -110,6 +112,7 @@ async def snapshot(daemon: Daemon) -> bytes:
 
 def _status(daemon: Daemon, summary: answers.Summary) -> answers.Status:
     reasons = daemon.unready()
+    waiting, dead = daemon.notifier.depth or (None, None)
     return {
         **summary,
         "ready": not reasons,
@@ -117,6 +120,7 @@ def _status(daemon: Daemon, summary: answers.Summary) -> answers.Status:
         "health": cast("list[answers.Condition]", daemon.troubles()),
         "feeds": daemon.feeds(),
         "zone": str(daemon.zone),
+        "notifications": {"waiting": waiting, "dead": dead},
     }
 
 

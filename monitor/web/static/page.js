@@ -80,6 +80,9 @@ function drawHead(status) {
     say(at("utc"), `${local.date} · ${clock(now, "UTC").time} UTC`);
   }
   say(at("health"), status.ready ? "● ready" : "▲ not ready", status.ready ? "chip good" : "chip bad");
+  const dead = status.notifications.dead ?? 0;
+  at("dead-letters").hidden = dead === 0;
+  say(at("dead-letters"), `▲ ${dead} message${dead === 1 ? "" : "s"} given up`);
   const told = new Set(status.health.map((c) => `${c.name}: ${c.reason}`));
   const troubles = [
     ...status.health.map((c) => [c.name, ...Object.values(c.labels)].join(" ") + `: ${c.reason}`),

@@ -15,6 +15,7 @@ from monitor.notify.sender import Delivery, Verdict
 from monitor.settings import WebSettings
 from monitor.store.base import LeaseLost
 from monitor.store.memory import MemoryStore
+from monitor.web import answers
 from monitor.web import notify as shapes
 from monitor.web.api import create_app
 from monitor.web.notify import notify_routes
@@ -69,6 +70,14 @@ async def test_a_dead_letter_says_what_it_was_and_why(telling, client):
     assert (letter["key"], letter["receiver"], letter["kind"]) == (key, "desk", "firing")
     assert (letter["attempts"], letter["error"]) == (1, "refused 1 times; HTTP 403: no such channel")
     assert letter["given_up_at"] == "2026-01-23T15:07:30Z"
+
+
+async def test_the_status_counts_what_waits_and_what_was_given_up(telling, client):
+    await give_up(telling, 1, "desk", "mail")
+    await until(lambda: telling.notifier.depth == (0, 2))
+    status = (await client.get("/api/v1/status")).json()
+    fits(answers.Status, status)
+    assert status["notifications"] == {"waiting": 0, "dead": 2}
 
 
 async def test_what_was_never_a_notification_is_listed_too(telling, client):
