@@ -16,6 +16,8 @@ from monitor.calendar import TradingCalendar
 from monitor.data_files import DataFile, read
 from monitor.data_playback import batches, session_bars
 from rules.load import load_texts, parse_expression
+from tests.conftest import ROOT
+from tests.tables.one_venue import compared, sentence
 
 pytestmark = pytest.mark.realdata
 
@@ -60,3 +62,11 @@ def off(clean: DataFile, noisy: DataFile, symbol: str) -> float:
         .select(apart=(pl.col("close").pct_change() - pl.col("close_venue").pct_change()).abs() * 1e4)
     )
     return float(both["apart"].quantile(0.99) or 0)
+
+
+def test_few_episodes_come_with_one_source_alone_as_the_documentation_says(shared_data):
+    rows = compared(shared_data)
+    assert all(len(row.alone) <= 2 and len(row.missed) <= 3 for row in rows), "no rule lives of what the venue adds"
+    assert sum(len(row.alone) for row in rows) < 0.05 * sum(row.venue for row in rows)
+    assert sum(len(row.missed) for row in rows) < 0.05 * sum(row.official for row in rows)
+    assert sentence(rows) in (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
