@@ -90,6 +90,8 @@ class Heartbeat:
         now, dispatcher = self._wall(), self._daemon.dispatcher
         day, last = str(self._last_due(now)), dispatcher.book.ledger.heartbeat
         if day <= last:
+            if last > str(self._date(now + _DAY)):  # told by a clock that was days ahead: those days are told yet
+                dispatcher.say([], day)
             return
         # Before the first there is nothing to catch up with: who starts a monitor at noon is not told of 08:30.
         notes = [self._message(receiver, day, now, await figures(self._daemon, now)) for receiver in self._config.to]
@@ -97,11 +99,13 @@ class Heartbeat:
 
     def _last_due(self, now: int) -> dt.date:
         """The date of the newest heartbeat that is not in the future."""
-        today = dt.datetime.fromtimestamp(now / _SECOND, self._zone)
-        time = dt.time.fromisoformat(self._config.at)
-        days = [today.date() - dt.timedelta(days=n) for n in range(_LOOKED_BACK)]
+        today, time = self._date(now), dt.time.fromisoformat(self._config.at)
+        days = [today - dt.timedelta(days=n) for n in range(_LOOKED_BACK)]
         past = [d for d in days if dt.datetime.combine(d, time, self._zone).timestamp() * _SECOND <= now]
         return next((d for d in past if self._config.days == "all" or self._is_session(d)), past[-1])
+
+    def _date(self, ns: int) -> dt.date:
+        return dt.datetime.fromtimestamp(ns / _SECOND, self._zone).date()
 
     def _is_session(self, day: dt.date) -> bool:
         return self._calendar.date(self._calendar.ordinal_on_or_before(day)) == day

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from monitor.alerting.dispatcher import Dispatcher
@@ -60,6 +62,46 @@ async def test_it_is_told_once_a_session_whatever_is_started_again(running: Desk
     await morning.restart()
     late = await morning.look("2026-01-26 15:00")
     assert [n.episode for n in late] == ["heartbeat@2026-01-26"] * 2, "what nobody was there to tell is told late, once"
+
+
+async def test_a_clock_that_was_a_year_ahead_keeps_it_silent_for_no_year(running: Desk):
+    morning = Morning(running, to="desk")
+    assert await morning.look("2026-01-22 12:00") == []
+    assert [n.episode for n in await morning.look("2027-01-22 08:30")] == ["heartbeat@2027-01-22"]
+    assert await morning.look("2026-01-22 12:05") == []
+    await morning.restart()
+    assert [n.episode for n in await morning.look("2026-01-23 08:30")] == ["heartbeat@2026-01-23"]
+    assert await morning.look("2026-01-23 08:31") == []
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ("2026-03-08 02:29", "2026-03-08 03:30"),  # that night has no half past two
+        ("2026-11-01 00:59", "2026-11-01 02:30"),
+        ("2026-11-26 02:29", "2026-11-26 02:30"),  # a holiday
+    ],
+)
+async def test_every_day_has_one_whatever_its_clock_does(running: Desk, before, told):
+    morning = Morning(running, days="all", to="desk", at="02:30")
+    assert await morning.look(before) == []
+    assert len(await morning.look(told)) == 1
+    assert await morning.look(told[:10] + " 23:59") == []
+
+
+@pytest.mark.parametrize(
+    ("before", "told", "episode"),
+    [
+        ("2026-03-06 12:00", "2026-03-09 08:30", "heartbeat@2026-03-09"),  # the clocks went forward meanwhile
+        ("2026-11-25 12:00", "2026-11-27 08:30", "heartbeat@2026-11-27"),  # after a holiday, before an early close
+    ],
+)
+async def test_sessions_have_one_and_holidays_none(running: Desk, before, told, episode):
+    morning = Morning(running, to="desk")
+    assert await morning.look(before) == []
+    day_before = (dt.date.fromisoformat(told[:10]) - dt.timedelta(days=1)).isoformat()
+    assert await morning.look(f"{day_before} 09:00") == []
+    assert [n.episode for n in await morning.look(told)] == [episode]
 
 
 async def test_it_may_be_told_on_every_day(running: Desk):
