@@ -47,7 +47,7 @@ class Reason(StrEnum):
     ABOUT_THE_RECEIVER = "it is about the receiver itself"
     GROUP_WAITS = "the group waits for more alerts"
     GROUP_READY = "the group's time has come"
-    NEW = "the receiver has not been told"
+    NEW = "the receiver had not been told before"
     SEVERITY_ROSE = "more severe than what the receiver was told"
     REPEAT_DUE = "the time of a repeat has come"
     ALREADY_TOLD = "the receiver knows"

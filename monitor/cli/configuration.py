@@ -47,15 +47,15 @@ def only_warnings() -> None:
     logs.configure(level=logging.WARNING)
 
 
-def settings_of(config: Path | None) -> Settings:
-    """The settings, their warnings printed.
+def settings_of(config: Path | None, *, only: str | None = None) -> Settings:
+    """The settings, or one section of them with the defaults of the rest; their warnings printed.
 
     Raises:
         Fault: They are wrong; everything that is has been printed.
     """
     from monitor.settings import load_settings
 
-    loaded = load_settings(config, os.environ)
+    loaded = load_settings(config, os.environ, only=only)
     if loaded.diagnostics:
         print_diagnostics(loaded.diagnostics)
     if loaded.settings is None:

@@ -88,7 +88,7 @@ def connect(url: str | None, token: str | None, config: Path | None) -> DaemonCl
     """A client of the monitor that was named, or of the configuration's."""
     if url is not None:
         return DaemonClient(url, token)
-    web = settings_of(find_config(config)).web
+    web = settings_of(find_config(config), only="web").web
     secret = web.token or next((t.token for t in web.tokens.values() if t.scope != "read"), None)
     own = token or (secret.get_secret_value() if secret else None)
     return DaemonClient(os.environ.get("ROTATION_URL") or web.address, own)

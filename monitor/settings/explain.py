@@ -104,6 +104,8 @@ def sections(path: Sequence[Key], raw: Any) -> type[BaseModel] | None:  # noqa: 
             return _SECTIONS.get(key)
         case ("feeds", _, "columns"):
             return feeds.SeriesColumns
+        case ("feeds", _, "mapping", int()):
+            return feeds.MqttMapping
         case ("history", str()):
             return history.VendorHistory  # keys where a list is due: they may be secrets
         case ("history", _):
@@ -240,7 +242,7 @@ def _unknown_key(path: tuple[Key, ...], raw: Any) -> Problem:  # noqa: ANN401
     section = sections(above, raw)
     known = list(keys_of(section)) if section else []
     found = suggest(key, known)
-    hint = f"did you mean `{found}`?" if found else f"possible here: {', '.join(known)}"
+    hint = f"did you mean `{found}`?" if found else f"possible here: {', '.join(known)}" if known else ""
     return Problem(path, f"unknown key `{key}`", hint, on_key=True)
 
 

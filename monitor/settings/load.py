@@ -33,7 +33,9 @@ class LoadedSettings:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-def load_settings(path: Path | None, env: Mapping[str, str], *, demo: Path | None = None) -> LoadedSettings:
+def load_settings(
+    path: Path | None, env: Mapping[str, str], *, demo: Path | None = None, only: str | None = None
+) -> LoadedSettings:
     """Read the configuration.
 
     Args:
@@ -41,9 +43,11 @@ def load_settings(path: Path | None, env: Mapping[str, str], *, demo: Path | Non
             (without a file: to the working folder).
         env: The environment: ``ROTATION_...`` and what ``${NAME}`` takes.
         demo: Start from the demonstration instead, which keeps its data in this folder.
+        only: Read this section alone, the rest as its defaults: a command that asks the running monitor needs `web`,
+            and not the secrets of its feeds and receivers.
     """
     if path is None:
-        return _settle(Document("settings", "", None), _demo(demo) if demo else {}, env, Path.cwd())
+        return _settle(Document("settings", "", None), _demo(demo) if demo else {}, env, Path.cwd(), only)
     try:
         source = document.load(path)
     except DocumentError as error:
@@ -56,13 +60,16 @@ def load_settings(path: Path | None, env: Mapping[str, str], *, demo: Path | Non
         return LoadedSettings(
             None, (source.diagnostic(0, "a configuration is keys and values, such as `calendar: XNYS`"),)
         )
-    return _settle(source, tree, env, path.resolve().parent)
+    return _settle(source, tree, env, path.resolve().parent, only)
 
 
-def _settle(source: Document, tree: dict[str, Any], env: Mapping[str, str], folder: Path) -> LoadedSettings:
+def _settle(
+    source: Document, tree: dict[str, Any], env: Mapping[str, str], folder: Path, only: str | None
+) -> LoadedSettings:
     laid = environment.overlay(tree, env)
+    wanted = laid.tree if only is None else {key: value for key, value in laid.tree.items() if key == only}
     substitution = Substitution(env, folder)
-    values = _without_blanks(substitution.tree(laid.tree), (), laid.tree)
+    values = _without_blanks(substitution.tree(wanted), (), laid.tree)
     settings: Settings | None = None
     problems: list[Problem] = list(substitution.problems)
     try:

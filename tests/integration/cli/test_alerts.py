@@ -57,7 +57,7 @@ async def test_the_day_of_an_alert(monitor):
     _, out, _ = await rotation("alerts", "show", EPISODE, "--url", monitor)
     assert "acknowledged by ann at " in out
     assert "inactive to firing: condition met, value 120bp" in out
-    assert "desk: the receiver has not been told; waiting" in out
+    assert "desk: the receiver had not been told before; waiting" in out
     _, out, _ = await rotation("alerts", "unack", EPISODE, "--url", monitor)
     assert out == f"{EPISODE}: not acknowledged any more\n"
     _, out, _ = await rotation("alerts", "history", "--format", "json", "--url", monitor)

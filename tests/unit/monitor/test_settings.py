@@ -38,6 +38,30 @@ def test_nothing_written_means_the_defaults(load, tmp_path):
     assert (settings.web.host, settings.web.port) == ("127.0.0.1", 8600)
 
 
+def test_who_asks_the_running_monitor_needs_no_secrets_of_its_feeds(tmp_path):
+    path = tmp_path / "rotation.yaml"
+    path.write_text(FEED + "web: {listen: '127.0.0.1:8700', token: '${TOKEN}'}\n", encoding="utf-8")
+    asked = load_settings(path, {"TOKEN": "t", "ROTATION_LATENESS": "never"}, only="web")
+    assert asked.diagnostics == ()
+    assert asked.settings.web.address == "http://127.0.0.1:8700"
+    assert asked.settings.web.token.get_secret_value() == "t"
+    without = load_settings(path, {}, only="web")
+    assert without.settings is None
+    assert [d.message for d in without.diagnostics] == ["the environment variable `TOKEN` is not set"]
+
+
+def test_a_wrong_key_of_a_mapping_is_shown_with_the_right_ones(load, tmp_path):
+    path = tmp_path / "rotation.yaml"
+    mapping = "{topic: 'ticks/{symbol}', kind: quotes, when: t}"
+    assert load(f"feeds:\n  desk: {{type: mqtt, url: 'mqtt://h', topics: [t], mapping: [{mapping}]}}\n")
+    (found,) = load_settings(path, {}).diagnostics
+    assert (found.message, found.hint) == (
+        "unknown key `when`",
+        "possible here: topic, kind, symbol, time, unit, rows, fields, bar",
+    )
+    assert "topic: 'ticks/{symbol}', kind: quotes, when: *" in found.source_line
+
+
 def test_a_key_without_a_value_means_its_default(load):
     assert load("rules:\nlog:\nfeeds:\n").log.level == "info"
 
