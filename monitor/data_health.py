@@ -13,6 +13,7 @@ from monitor.corporate_actions.detect import SuspectedSplit
 from monitor.corporate_actions.screen import SPLIT, question
 from monitor.health import ACTIONS_INVALID
 from monitor.ingest.truth import TruthFilter
+from monitor.notify.values import span
 from monitor.silence import SilentInstruments
 
 FEED_CLOCK: Final = "feed-clock"
@@ -28,6 +29,7 @@ BEHIND_NS: Final = 1800_000_000_000
 _WINDOW_NS: Final = 60_000_000_000
 _LEAST_ROWS: Final = 20
 _SECOND: Final = 1e9
+_MINUTE: Final = 60e9
 
 
 class Trouble(NamedTuple):
@@ -95,18 +97,21 @@ def _clocks(truth: TruthFilter) -> list[Trouble]:
     found = []
     for feed, skew in truth.skews.medians().items():
         if skew < -AHEAD_NS:
-            reason = (
-                f"its clock is {-skew / _SECOND:.1f} s ahead of this machine's: see `timedatectl` first, then the feed"
-            )
+            reason = f"its clock is {_apart(-skew)} ahead of this machine's: see `timedatectl` first, then the feed"
         elif skew > BEHIND_NS:
             reason = (
-                f"its data are {skew / _SECOND:.1f} s old as they come, and alerts as late. If it sends nothing "
+                f"its data are {_apart(skew)} old as they come, and alerts as late. If it sends nothing "
                 "from the past, see `timedatectl` first, then the feed's clock"
             )
         else:
             continue
         found.append(Trouble(FEED_CLOCK, "feed", feed, reason))
     return found
+
+
+def _apart(ns: float) -> str:
+    """``2.3 s``; from a minute on in units that people count in."""
+    return f"{ns / _SECOND:.1f} s" if ns < _MINUTE else span(int(ns))
 
 
 def _disagreements(truth: TruthFilter) -> list[Trouble]:
