@@ -58,7 +58,8 @@ class RedisHistory(RedisLease):
         keys = self._keys
         names = [keys.leader, keys.notified, keys.notified_order]
         names += [keys.transitions, keys.decisions, keys.audit, keys.dead]
-        gone: int = await self._server.call(_TRIM, Call(names, [self._lease, before_ms, min(most, MOST_TRIMMED)]))
+        arguments: list[Argument] = [self._lease, max(0, before_ms), min(most, MOST_TRIMMED)]
+        gone: int = await self._server.call(_TRIM, Call(names, arguments))
         return gone
 
     async def decisions(self, limit: int, alert: str | None = None) -> list[tuple[str, dict[str, bytes]]]:

@@ -55,6 +55,13 @@ async def test_what_is_too_old_is_forgotten_in_bounded_steps_and_nothing_else(st
     assert all(size < BLOCK for size in left.values())
 
 
+async def test_what_is_kept_for_longer_than_since_1970_is_all_kept(store: Store):
+    await happen(store, 1)
+    before = await sizes(store, 1)
+    assert await store.trim_history(-1_000) == 0
+    assert await sizes(store, 1) == before
+
+
 async def test_the_newest_stay(store: Store):
     await happen(store, 1)
     while await store.trim_history(MANY - 10, 1_000):
