@@ -37,6 +37,7 @@ _HISTORY_SESSIONS: Final = 320
 _LONGEST: Final = 6000
 """Sessions of a simulation without an end: years of a demo."""
 _STORY_START: Final = dt.date(2026, 1, 2)
+_UNTIL_MENDED: Final = "; not tried again: mend the feed's key, plan or symbols, then start the monitor again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,8 @@ class Connected:
             rejected=dict(health.rejected),
         )
         trouble = "" if health.status is FeedStatus.LIVE else f"{health.status}: {health.last_error or 'no data yet'}"
+        if health.status is FeedStatus.STOPPED:
+            trouble += _UNTIL_MENDED
         if not trouble and health.offline:
             trouble = f"offline: {', '.join(sorted(health.offline))}"
         holder = self._key.holder if self._key else ""

@@ -108,6 +108,8 @@ async def test_a_refusal_is_not_retried_like_a_dropped_line(fault, status, says,
         while says not in str((await world.ask("/api/v1/status"))["health"]):
             assert asyncio.get_running_loop().time() < deadline, "no health condition says so"
             await asyncio.sleep(0.05)
+        told = str((await world.ask("/api/v1/status"))["health"])
+        assert ("start the monitor again" in told) == (status == "stopped"), "what does not mend itself says what to do"
 
 
 HYSTERESIS = RULES.replace("severity", "until: excess(IWM, SPY, 1d) > -50bp\n        severity")
