@@ -320,7 +320,7 @@ async def _serve(  # noqa: PLR0913 - everything that runs
         if reread:
             await daemon.reload()
         await feeds.want(await daemon.compute.run(lambda p: p.engine.requirements.instruments))
-        inward = start(*(source.run() for source in feeds.sources))
+        inward = start(*(surely_ended(source.run()) for source in feeds.sources))
         middle = start(
             daemon.pump(),
             daemon.checkpoints(),
@@ -331,7 +331,7 @@ async def _serve(  # noqa: PLR0913 - everything that runs
         )
         await stop.wait()
         _LOG.info("stopping")
-        await _end(inward, _FEEDS_END)
+        await _end(inward)
         try:
             async with asyncio.timeout(_DRAIN):
                 async with daemon.turn:  # cancelled in mid-turn, what was just decided would never reach the store
@@ -347,6 +347,19 @@ async def _serve(  # noqa: PLR0913 - everything that runs
 async def _until_lost(keeping: asyncio.Task[None]) -> None:
     """Raises LeaseLost with the task that keeps the lease, which outlives this one."""
     await asyncio.shield(keeping)
+
+
+async def surely_ended(loop: Coroutine[Any, Any, None]) -> None:
+    """Run `loop`; a cancellation that it takes for something else is said again, whoever cancels.
+
+    A feed that went on after the lease was lost would keep its line, and so the next leader from having one.
+    """
+    task = asyncio.create_task(loop)
+    try:
+        await asyncio.wait([task])
+    finally:
+        await _end([task], _FEEDS_END)
+    await task
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]], again: float | None = None) -> None:
