@@ -112,10 +112,10 @@ class AckLinks:
         return claim
 
     async def use(self, claim: Claim, wall: int) -> None:
-        """Note that a link is used, for as long as it would be good. Raises StoreError."""
+        """Note that a link is used, for as long as it would be good. Raises StoreError; here it is used anyway."""
         gone: dict[str, bytes | None] = {name: None for name, expires in self._used.items() if expires <= wall}
-        await self._store.keep_records(ACK_LINKS, gone | {claim.name: str(claim.expires).encode()})
         self._used = {n: e for n, e in self._used.items() if n not in gone} | {claim.name: claim.expires}
+        await self._store.keep_records(ACK_LINKS, gone | {claim.name: str(claim.expires).encode()})
 
     def _signature(self, said: bytes) -> bytes:
         return hmac.digest(self._key, said, "sha256")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from html import escape
 from typing import Annotated, Final, Protocol
 
+import structlog
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
@@ -21,6 +22,7 @@ from monitor.alerting.ack_links import AckLinks, BadLink, Claim, OldLink, UsedLi
 from monitor.alerting.acknowledgement import UnknownEpisode
 from monitor.alerting.dispatcher import Dispatcher
 from monitor.notify.values import utc
+from monitor.store.base import StoreError
 from monitor.web import told
 from monitor.web.audit import audit
 from monitor.web.events import EventStream
@@ -28,6 +30,7 @@ from monitor.web.limits import Attempts
 from monitor.web.principals import caller, principal
 from monitor.web.scopes import Scope, needs
 
+_LOG = structlog.get_logger(__name__)
 _BODY: Final = 4_096
 Token = Annotated[str, Query()]
 
@@ -113,8 +116,11 @@ def ack_page(daemon: Daemon, links: AckLinks, wall: Callable[[], int] = clock.wa
                 ack = await dispatcher.acknowledge(claim.episode, f"{claim.receiver} by link")
             except UnknownEpisode:
                 return _refusal(_Refused(410, "this alert is over: there is nothing to take on"))
-            # Used only now: what could not be stored can be tried again.
-            await links.use(claim, wall())
+            # Used only now: what could not be stored can be tried again. What is stored holds, link or not.
+            try:
+                await links.use(claim, wall())
+            except StoreError as error:
+                _LOG.warning("acknowledged; that the link was used is not stored", link=claim.name, reason=str(error))
         daemon.events.tell("ack", {"episode": claim.episode, "acknowledged": told.acknowledgement(ack)})
         return _page("Taken on", [f"<p>{escape(claim.episode)} is acknowledged by {escape(ack.by)}.</p>"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -10,6 +11,7 @@ import pytest
 
 from monitor.alerting.ack_links import AckLinks
 from monitor.settings import WebSettings
+from monitor.store.base import StoreUnavailable
 from monitor.store.memory import MemoryStore
 from monitor.web.ack_links import ack_page
 from monitor.web.api import create_app
@@ -92,6 +94,36 @@ async def test_get_changes_nothing_and_post_acknowledges_once(desk, machine, mon
             "done",
         )
         assert links.url(episode, "desk", 1, WALL).partition("token=")[2] not in str(entries)
+
+
+async def test_of_two_at_a_time_one_acknowledges(desk, machine, monkeypatch):
+    async with linked(desk, machine, monkeypatch) as (client, links):
+        link = path(links, open_episode(desk))
+        answers = await asyncio.gather(*(client.post(link) for _ in range(5)))
+        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+
+
+@pytest.mark.parametrize("failing", ["acks", "ack_links"])
+async def test_no_link_is_used_up_without_an_acknowledgement_nor_twice(desk, machine, monkeypatch, failing):
+    async with linked(desk, machine, monkeypatch) as (client, links):
+        episode, keep, away = open_episode(desk), desk.store.keep_records, [failing]
+
+        async def unreliable(name, records):
+            if name in away:
+                raise StoreUnavailable("no answer in time")
+            await keep(name, records)
+
+        monkeypatch.setattr(desk.store, "keep_records", unreliable)
+        first = await client.post(path(links, episode))
+        away.clear()
+        if failing == "acks":
+            assert (first.status_code, desk.dispatcher.acks) == (503, {})
+            assert (await client.post(path(links, episode))).status_code == 200
+        else:
+            assert first.status_code == 200
+        assert [*desk.dispatcher.acks] == [episode]
+        await desk.dispatcher.withdraw(episode)
+        assert (await client.post(path(links, episode))).status_code == 409
 
 
 async def test_what_is_changed_too_old_or_over_is_refused_politely(desk, machine, monkeypatch):
