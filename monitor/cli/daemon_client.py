@@ -6,13 +6,16 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 import click
 
 from monitor.cli.configuration import config_option, find_config, settings_of
 from monitor.cli.faults import Exit, Fault
+
+if TYPE_CHECKING:
+    from monitor.settings import WebSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 TOKEN: Final = "ROTATION_TOKEN"  # noqa: S105 - the name of one
@@ -88,7 +91,11 @@ def connect(url: str | None, token: str | None, config: Path | None) -> DaemonCl
     """A client of the monitor that was named, or of the configuration's."""
     if url is not None:
         return DaemonClient(url, token)
-    web = settings_of(find_config(config), only="web").web
+    return configured(settings_of(find_config(config), only="web").web, token)
+
+
+def configured(web: WebSettings, token: str | None) -> DaemonClient:
+    """A client of the monitor that these settings belong to, with its own token where none is given."""
     secret = web.token or next((t.token for t in web.tokens.values() if t.scope != "read"), None)
     own = token or (secret.get_secret_value() if secret else None)
     return DaemonClient(os.environ.get("ROTATION_URL") or web.address, own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from monitor.cli.many import ManyValuesCommand
 from monitor.cli.output import JSON, format_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from monitor.settings import FeedSettings, Settings, StoreSettings
+    from monitor.settings import FeedSettings, Settings, StoreSettings, WebSettings
 
 PATIENCE: Final = 5.0
 """Seconds that anything may take to answer."""
@@ -54,8 +55,9 @@ def doctor(
 ) -> Exit:
     """Look at the store, the calendar, the clock, the rules, the feeds' addresses, the history and the receivers.
 
-    Nothing is sent to a receiver and no feed is signed in to. With --data, look at data files: the rows that the truth
-    filter would refuse, by cause, sessions that are missing or short, and jumps that look like splits.
+    A running monitor is asked for its problems. Nothing is sent to a receiver and no feed is signed in to. With
+    --data, look at data files: the rows that the truth filter would refuse, by cause, sessions that are missing or
+    short, and jumps that look like splits.
     """
     if data:
         return _data(data, actions, bar, calendar, form)
@@ -109,6 +111,24 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
         yield finding
     for finding in _receivers(settings):
         yield finding
+    for finding in _running(settings.web):
+        yield finding
+
+
+def _running(web: WebSettings) -> Iterator[Finding]:
+    """What troubles the running monitor; that none answers is no fault, as it may not be started yet."""
+    from monitor.cli.daemon_client import TOKEN, configured
+
+    try:
+        troubles = configured(web, os.environ.get(TOKEN)).get("/api/v1/status")["health"]
+    except Fault as fault:
+        yield Finding("monitor", well=True, detail=str(fault))
+        return
+    for trouble in troubles:
+        about = " ".join(["monitor:", trouble["name"], *trouble["labels"].values()])
+        yield Finding(about, well=False, detail=f"since {trouble['since']}", advice=trouble["reason"])
+    if not troubles:
+        yield Finding("monitor", well=True, detail="running, without a problem")
 
 
 def _calendar(name: str) -> Finding:

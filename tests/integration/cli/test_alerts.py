@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -92,3 +93,21 @@ async def test_what_cannot_be_done_is_one_line(monitor):
     got, _, err = await rotation("alerts", "list", "--url", "http://127.0.0.1:9")
     assert got == 1
     assert "is `rotation run` running?" in err
+
+
+async def test_doctor_asks_the_running_monitor_for_its_problems(tmp_path):
+    (tmp_path / "rules.yaml").write_text(RULES)
+    desk = Desk(tmp_path / "rules.yaml", closes("2026-01-22", 30, {"IWM": 250.0, "SPY": 600.0}))
+    async with serving(desk, WebSettings(token="planted-token")) as url:
+        file = tmp_path / "rotation.yaml"
+        listen = url.removeprefix("http://")
+        file.write_text(f"rules: [rules.yaml]\nweb: {{listen: '{listen}', token: '${{ROTATION_TOKEN}}'}}\n")
+        _, well, _ = await rotation("doctor", "--config", str(file))
+        assert "running, without a problem" in well
+        desk.health.raise_("feed-down", "stopped: 402 auth failed; start the monitor again", labels={"feed": "iex"})
+        code, out, err = await rotation("doctor", "--config", str(file))
+    assert code == 1
+    assert re.search("FAILED +monitor: feed-down iex", out)
+    assert "monitor: feed-down iex: stopped: 402 auth failed; start the monitor again" in err
+    _, gone, _ = await rotation("doctor", "--config", str(file))
+    assert re.search("ok +monitor +no monitor answers at", gone), gone
