@@ -162,7 +162,7 @@ async def test_an_address_is_read_again_and_its_key_is_in_no_message():
 
 async def test_what_is_no_csv_is_refused_by_its_place_alone():
     answering = http_server(lambda *_: Answer(HTTPStatus.OK, b'\xff\xfe"<html'))
-    async with answering as base, reading(url=f"{base}/t.csv?key=hush", series="s") as it:
+    async with answering as base, reading(url=f"{base}/hush/t.csv?key=hush", series="s") as it:
         state = await it.until(lambda state: state.trouble)
-    assert "127.0.0.1/t.csv" in state.trouble
+    assert state.trouble.startswith("127.0.0.1: ")
     assert "hush" not in state.trouble
