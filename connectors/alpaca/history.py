@@ -69,7 +69,7 @@ class AlpacaBars:
         """A frame a page; see :class:`~connectors.bar_source.BarSource`."""
         if end <= start:
             return
-        for part in _lists(sorted(symbols)):
+        for part in lists(sorted(symbols)):
             parameters = {
                 **self._parameters,
                 "symbols": ",".join(part),
@@ -123,7 +123,7 @@ def headers(key: str, secret: str) -> dict[str, str]:
     return {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
 
 
-def _lists(symbols: list[str]) -> Iterator[list[str]]:
+def lists(symbols: list[str]) -> Iterator[list[str]]:
     """The symbols in lists that fit into an address."""
     part: list[str] = []
     room = _LONGEST_LIST

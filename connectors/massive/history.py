@@ -75,7 +75,7 @@ class MassiveBars:
                     yield frame
                 if not page.next_url:
                     break
-                path, parameters = _following(page.next_url), None
+                path, parameters = following(page.next_url), None
                 if path in pages:
                     raise RestError("the vendor names the same page as the next one, again and again")
                 pages.add(path)
@@ -104,7 +104,7 @@ class MassiveBars:
         )
 
 
-def _following(address: str) -> str:
+def following(address: str) -> str:
     """Path and query only: whatever host the answer names, the key goes to the configured one."""
     try:
         parts = urlsplit(address)

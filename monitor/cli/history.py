@@ -238,6 +238,54 @@ def split(symbol: str, ratio: str, day: dt.datetime, config: Path | None) -> Non
     click.echo(f"{symbol} {ratio} on {action.date}: from the next start on")
 
 
+@history.command()
+@click.option("--feed", "feed", required=True, metavar="NAME", help="An alpaca or massive feed of the configuration.")
+@click.option("--from", "first", required=True, type=_DATE, metavar="DATE", help="The first ex-date.")
+@click.option(
+    "--to", "last", type=_DATE, metavar="DATE", help="The last; the newest session that has closed if not given."
+)
+@click.option("--symbol", "symbols", multiple=True, metavar="SYMBOL", help="What the rules need if not given.")
+@config_option
+@format_option
+def actions(
+    feed: str, first: dt.datetime, last: dt.datetime | None, symbols: Sequence[str], config: Path | None, form: str
+) -> None:
+    """Ask a vendor for splits, dividends and new symbols, and store them.
+
+    With the embedded store, stop the monitor first; they take effect at the next start.
+    """
+    import asyncio
+
+    from connectors.rest import RestError
+    from monitor import clock
+    from monitor.calendar import TradingCalendar
+    from monitor.cli.backfill import needed
+    from monitor.corporate_actions.book import add_actions
+    from monitor.history.backfill import last_session
+    from monitor.history.sources import NoSource
+    from monitor.history.vendor_actions import vendor_actions
+
+    settings = settings_of(find_config(config))
+    until = last.date() if last else last_session(TradingCalendar(settings.calendar), clock.wall_ns())
+    wanted = list(symbols) or needed(settings)
+    try:
+        found = asyncio.run(vendor_actions(settings, feed, wanted, first.date(), until))
+    except NoSource as error:
+        raise Fault(str(error)) from error
+    except RestError as error:
+        raise Fault(str(error), Exit.NO) from error
+    asyncio.run(_with_store(settings, lambda store: add_actions(store, found)))
+    for action in found:
+        row = {"ts": str(action.date), "symbol": action.symbol, "kind": str(action.kind)}
+        row |= {"ratio": f"{action.ratio:g}", "amount": f"{action.amount:g}", "new": action.new}
+        if form == JSON:
+            print_json(row)
+        else:
+            click.echo(",".join(row.values()))
+    if form != JSON:
+        click.echo(f"{len(found)} actions of {len(wanted)} instruments stored: from the next start on")
+
+
 def _day(moment: dt.datetime) -> str:
     return moment.date().isoformat()
 

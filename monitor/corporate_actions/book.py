@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -63,7 +63,12 @@ async def load_actions(store: Store) -> list[Action]:
 
 async def add_action(store: Store, action: Action) -> None:
     """Put an action into the store, in place of another of its kind, symbol and date."""
-    key = action.kind, action.symbol, action.date
-    others = [a for a in await load_actions(store) if (a.kind, a.symbol, a.date) != key]
-    frame = actions_frame([*others, action])
+    await add_actions(store, [action])
+
+
+async def add_actions(store: Store, actions: Collection[Action]) -> None:
+    """Put actions into the store, each in place of another of its kind, symbol and date."""
+    told = {(a.kind, a.symbol, a.date) for a in actions}
+    others = [a for a in await load_actions(store) if (a.kind, a.symbol, a.date) not in told]
+    frame = actions_frame([*others, *actions])
     await store.save_bars([BarChunk(STORED, "all", frame.write_ipc(None).getvalue())])

@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
 
+from connectors.action_source import ActionSource
 from connectors.alpaca import history as alpaca
+from connectors.alpaca.actions import AlpacaActions
 from connectors.bar_source import BarSource
 from connectors.massive import history as massive
+from connectors.massive.actions import MassiveActions
 from connectors.rest import Rest
 from monitor import clock
 from monitor.settings import (
@@ -56,6 +59,25 @@ async def opened(settings: Settings, entry: VendorHistory) -> AsyncIterator[BarS
     Raises:
         NoSource: No key stands in it, nor in a feed of the same vendor.
     """
+    async with _client(settings, entry) as rest:
+        if isinstance(entry, AlpacaHistory):
+            yield alpaca.AlpacaBars(rest, source=entry.source, adjustment=entry.adjustment)
+        elif isinstance(entry, MassiveHistory):
+            yield massive.MassiveBars(rest, adjusted=entry.adjusted)
+
+
+@asynccontextmanager
+async def opened_actions(settings: Settings, entry: VendorHistory) -> AsyncIterator[ActionSource]:
+    """The corporate actions of an entry's vendor.
+
+    Raises:
+        NoSource: No key stands in it, nor in a feed of the same vendor.
+    """
+    async with _client(settings, entry) as rest:
+        yield AlpacaActions(rest) if isinstance(entry, AlpacaHistory) else MassiveActions(rest)
+
+
+def _client(settings: Settings, entry: VendorHistory) -> Rest:
     key = _secret(settings, entry, "key")
     if isinstance(entry, AlpacaHistory):
         headers = alpaca.headers(key, _secret(settings, entry, "secret"))
@@ -63,11 +85,7 @@ async def opened(settings: Settings, entry: VendorHistory) -> AsyncIterator[BarS
     else:
         headers = massive.headers(key)
         base, pace = entry.url or massive.REST, entry.per_minute or massive.PER_MINUTE
-    async with Rest(base, headers, per_minute=pace, monotonic=clock.monotonic, now_ns=clock.wall_ns) as rest:
-        if isinstance(entry, AlpacaHistory):
-            yield alpaca.AlpacaBars(rest, source=entry.source, adjustment=entry.adjustment)
-        elif isinstance(entry, MassiveHistory):
-            yield massive.MassiveBars(rest, adjusted=entry.adjusted)
+    return Rest(base, headers, per_minute=pace, monotonic=clock.monotonic, now_ns=clock.wall_ns)
 
 
 def _secret(settings: Settings, entry: VendorHistory, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.servers.alpaca_bars import KEY, SECRET, alpaca_bars
+from tests.servers.corporate_actions import corporate_actions
 
 DAYS = ("2026-01-20", "2026-01-21", "2026-01-22", "2026-01-23")
 BACKFILL = ("history", "backfill", "--from", "2026-01-20", "--to", "2026-01-23", "--symbol", "IWM", "--symbol", "SPY")
@@ -21,15 +22,15 @@ def days(close, *dates):
 
 
 @contextlib.contextmanager
-def vendor(bars):
-    """The vendor in a thread of its own: a command has its own loop."""
+def vendor(serving):
+    """A vendor in a thread of its own: a command has its own loop."""
     told, stop = threading.Event(), None
     found: dict[str, Any] = {}
 
     async def serve():
         nonlocal stop
         stop = asyncio.Event()
-        async with alpaca_bars(bars) as server:
+        async with serving as server:
             found.update(server=server, loop=asyncio.get_running_loop())
             told.set()
             await stop.wait()
@@ -57,7 +58,7 @@ def configure(folder, *bases):
 
 def test_bars_that_cannot_be_are_listed_by_cause_with_an_example(rotation, tmp_path):
     wrong = [*days(250, *DAYS[:3]), days(250, DAYS[3])[0] | {"l": 251}]
-    with vendor({"IWM": wrong, "SPY": days(600, *DAYS)}) as server:
+    with vendor(alpaca_bars({"IWM": wrong, "SPY": days(600, *DAYS)})) as server:
         configure(tmp_path, server.base)
         outcome = rotation(*BACKFILL, "--feed", "a")
         text = "IWM 2026-01-23 05:00:00+00:00: open 250, high 250, low 251, close 250, volume 10"
@@ -68,7 +69,7 @@ def test_bars_that_cannot_be_are_listed_by_cause_with_an_example(rotation, tmp_p
 
 
 def test_what_is_missing_is_asked_for_once_and_gaps_are_listed(rotation, tmp_path):
-    with vendor({"IWM": days(250, *DAYS), "SPY": days(600, DAYS[0], *DAYS[2:])}) as server:
+    with vendor(alpaca_bars({"IWM": days(250, *DAYS), "SPY": days(600, DAYS[0], *DAYS[2:])})) as server:
         configure(tmp_path, server.base)
         said = rotation(*BACKFILL, "--feed", "a", "--format", "json")
         assert (said.code, said.records) == (1, [{"symbol": "SPY", "from": DAYS[1], "to": DAYS[1], "sessions": 1}])
@@ -83,7 +84,7 @@ def test_what_is_missing_is_asked_for_once_and_gaps_are_listed(rotation, tmp_pat
 
 def test_two_vendors_are_compared_and_nothing_is_stored(rotation, tmp_path):
     one, other = {"IWM": days(250, *DAYS)}, {"IWM": [*days(250, *DAYS[:3]), *days(251, DAYS[3])]}
-    with vendor(one) as first, vendor(other) as second:
+    with vendor(alpaca_bars(one)) as first, vendor(alpaca_bars(other)) as second:
         configure(tmp_path, first.base, second.base)
         said = rotation(*BACKFILL, "--feed", "a", "--compare", "b", "--format", "json")
         assert said.code == 1
@@ -106,3 +107,29 @@ def test_what_cannot_be_is_said_in_a_line(rotation, tmp_path, words, said):
     outcome = rotation("history", "backfill", "--symbol", "IWM", *words)
     assert outcome.code == 2
     assert said in outcome.err
+
+
+def test_the_vendors_splits_dividends_and_new_symbols_are_stored_once(rotation, tmp_path):
+    closes = {
+        "2024-06-05": 1224.4,
+        "2024-06-06": 1209.9,
+        "2024-06-07": 1208.8,
+        "2024-06-10": 121.79,
+        "2024-06-11": 120.91,
+    }
+    rows = [f"{day},NVDA,{close}\n{day},SPY,530" for day, close in closes.items()]
+    (tmp_path / "nvda.csv").write_text("\n".join(["ts,symbol,close", *rows]) + "\n")
+    asked = rotation("history", "import", tmp_path / "nvda.csv")
+    assert "as by a split of 10:1" in asked.out + asked.err
+    words = ("history", "actions", "--feed", "a", "--from", "2024-01-01", "--to", "2026-03-01", "--symbol", "NVDA")
+    with vendor(corporate_actions()) as server:
+        configure(tmp_path, server.base)
+        for _ in range(2):
+            told = rotation(*words, "--symbol", "META", "--format", "json").records
+            assert [(a["ts"], a["symbol"], a["kind"], a["ratio"], a["amount"], a["new"]) for a in told] == [
+                ("2024-06-10", "FB", "symbol", "1", "0", "META"),
+                ("2024-06-10", "NVDA", "split", "10", "0", ""),
+                ("2024-06-11", "NVDA", "dividend", "1", "0.01", ""),
+            ]
+    again = rotation("history", "import", tmp_path / "nvda.csv")
+    assert (again.code, "as by a split" in again.out + again.err) == (0, False), "the vendor has answered"
