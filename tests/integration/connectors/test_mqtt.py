@@ -250,9 +250,10 @@ async def test_a_flood_of_quotes_is_conflated_and_trades_are_complete(tmp_path):
 
 @pytest.mark.soak
 async def test_a_million_of_quality_zero_and_a_hundred_thousand_of_quality_one(tmp_path):
-    async with broker(tmp_path) as server:
-        zero = Client(server, topics=("md/v1/+/+/+/q",), client_id="zero")
-        one = Client(server, topics=("md/v1/+/+/+/t",), qos=1, client_id="one")
+    async with broker(tmp_path, tls=True, password=True) as server:
+        login = {"username": USER, "password": PASSWORD, "ca": str(server.ca)}
+        zero = Client(server, topics=("md/v1/+/+/+/q",), client_id="zero", **login)
+        one = Client(server, topics=("md/v1/+/+/+/t",), qos=1, client_id="one", **login)
         for client in (zero, one):
             client.supervisor._settings = replace(QUICK, silence=3600)
 
