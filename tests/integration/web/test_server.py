@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -172,3 +173,30 @@ async def test_connections_that_say_nothing_keep_nobody_out(monkeypatch: pytest.
                 assert await silent[0][0].read() == b"", "the first is let go first"
         for _, writer in silent:
             writer.transport.abort()
+
+
+@pytest.mark.parametrize("proxy", ["https_proxy", "ALL_PROXY"])
+async def test_commands_believe_the_certificates_of_the_environment_and_pass_its_proxy(tmp_path, proxy):
+    tls = certificate(tmp_path)
+    app = FastAPI()
+
+    @app.get("/api/v1/notify/dead")
+    def none() -> list[str]:
+        return []
+
+    async def said(**env: str) -> tuple[int | None, str]:
+        program = str(Path(sys.executable).with_name("rotation"))
+        process = await asyncio.create_subprocess_exec(
+            program, "notify", "dead", "--url", f"https://127.0.0.1:{web.port}",
+            env={"PATH": "/usr/bin:/bin", proxy: "http://127.0.0.1:9", **env},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        out, _ = await process.communicate()
+        return process.returncode, out.decode()
+
+    async with running(app, tls) as web:
+        code, out = await said()
+        assert code == 1
+        assert "CERTIFICATE_VERIFY_FAILED" in out
+        code, out = await said(SSL_CERT_FILE=str(tls.cert))
+        assert code == 0, out
