@@ -75,12 +75,14 @@ class AlpacaActions:
             while True:
                 page = self._page(await self._rest.get("/v1/corporate-actions", parameters))
                 found = page.corporate_actions
+                # A company of a new name may keep its symbol.
+                changes = [r for r in found.name_changes if r.new_symbol != r.old_symbol]
                 yield frame(
                     [
                         *(split(s.ex_date, s.symbol, s.new_rate, s.old_rate) for s in found.forward_splits),
                         *(split(s.ex_date, s.symbol, s.new_rate, s.old_rate) for s in found.reverse_splits),
                         *(dividend(d.ex_date, d.symbol, d.rate) for d in found.cash_dividends),
-                        *(renamed(r.process_date, r.old_symbol, r.new_symbol) for r in found.name_changes),
+                        *(renamed(r.process_date, r.old_symbol, r.new_symbol) for r in changes),
                     ]
                 )
                 if not page.next_page_token:

@@ -62,6 +62,16 @@ ALPACA: list[tuple[str, Row]] = [
             "new_cusip": "30303M102",
         },
     ),
+    (
+        "name_changes",
+        {
+            "id": "be3c368a-4c7c-4384-808e-f02c9f5a8a05",
+            "old_symbol": "NVDA",
+            "old_cusip": "67066G104",
+            "new_symbol": "NVDA",
+            "new_cusip": "67066G105",
+        },
+    ),
 ]
 
 # The samples of https://massive.com/docs/rest/stocks/corporate-actions/splits and .../dividends

@@ -46,7 +46,7 @@ async def test_alpacas_pages_are_read_as_its_own_client_reads_them():
         types = [CorporateActionsType.FORWARD_SPLIT, CorporateActionsType.REVERSE_SPLIT]
         request = CorporateActionsRequest(symbols=["NVDA", "SOXS"], types=types, start=FIRST, end=LAST)
         theirs = (await asyncio.to_thread(client.get_corporate_actions, request)).data
-    assert pages == 4
+    assert pages == 5
     assert found == [
         (dt.date(2024, 6, 10), "FB", "symbol", 1.0, 0.0, "META"),
         (dt.date(2024, 6, 10), "NVDA", "split", 10.0, 0.0, ""),
