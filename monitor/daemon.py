@@ -118,6 +118,7 @@ class Daemon:
             on_done=self._committed,
             on_trouble=self._store_trouble,
         )
+        parts.dispatcher.on_trouble = self._store_trouble
         self._rule_errors: list[str] = []
         self._suspended: set[str] = set()
 

@@ -54,7 +54,8 @@ class Dispatcher:
     """See the module.
 
     `exact`: the daemon's clock is the data's. `wall` (UTC ns) and `monotonic` (seconds) are the machine's clocks.
-    `on_verdict` hears of each verdict once it is stored, `on_silences` of silences added, changed or ended.
+    `on_verdict` hears of each verdict once it is stored, `on_silences` of silences added, changed or ended,
+    `on_trouble` of each time the store does not take what was decided (why), and of the first that it does (None).
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Dispatcher:
         self.book = AlertBook(policy, exact=exact)
         self._said = Said(store, self._heard)
         self.on_silences: Callable[[Sequence[Silence]], None] = lambda _changed: None
+        self.on_trouble: Callable[[str | None], None] = lambda _reason: None
         self._event_time = 0
         self._waiting: deque[Committed | Alert] = deque()
         self._news = asyncio.Event()
@@ -210,10 +212,13 @@ class Dispatcher:
                 raise
             except StoreError as error:
                 _LOG.warning("who is told cannot be noted", error=str(error), retry_s=pause)
+                self.on_trouble(str(error))
             else:
                 break
             await asyncio.sleep(pause)
             pause = min(2 * pause, _PAUSES[1])
+        if pause > _PAUSES[0]:
+            self.on_trouble(None)
         self._previous = step.id
         self._remember(step)
         for verdict in written.verdicts:

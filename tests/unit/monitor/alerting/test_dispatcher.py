@@ -267,3 +267,16 @@ async def test_what_was_stored_though_the_answer_was_lost_holds_here_as_it_does_
         with pytest.raises(StoreUnavailable):
             await said[what]()
         await until(lambda: bool(dispatcher.acks if what == "ack" else dispatcher.list_silences()))
+
+
+async def test_a_store_that_does_not_take_who_is_told_is_trouble_until_it_does(server, clock):
+    dispatcher, said = await started(server, clock), []
+    dispatcher.on_trouble = said.append
+    dispatcher.committed([await committed(dispatcher, 1, transition())])
+    server.available = False
+    stepping = asyncio.create_task(dispatcher.step())
+    await until(lambda: bool(said))
+    server.available = True
+    await stepping
+    assert set(said[:-1]) == {"the memory store is switched off"}
+    assert said[-1] is None
