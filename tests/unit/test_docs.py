@@ -76,9 +76,10 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
             assert anchor in anchors((document.parent / path).read_text(encoding="utf-8") if path else text), target
 
 
-def test_the_rules_of_the_readme_load(tmp_path: Path) -> None:
-    found = [text for text in blocks("yaml") if "groups" in yaml.safe_load(text)]
-    assert found
+def test_the_rules_of_the_documentation_load(tmp_path: Path) -> None:
+    language = re.findall(r"^```yaml\n(.*?)^```$", LANGUAGE, re.MULTILINE | re.DOTALL)
+    found = [text for text in (*blocks("yaml"), *language) if "groups" in yaml.safe_load(text)]
+    assert len(found) > 1, "of both documents"
     for number, text in enumerate(found):
         file = tmp_path / f"{number}.yaml"
         file.write_text(text, encoding="utf-8")
