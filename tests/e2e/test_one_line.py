@@ -96,7 +96,7 @@ async def two(folder: Path, *, first_clock: tuple[str, ...] = Monitor.command) -
             await made[0].start()
             await until(lambda: lines.open() == [1], "the first has the line")
             await (await made[1].launch()).says("standing by")
-            yield Two(*made, lines, server)
+            yield Two(made[0], made[1], lines, server)
         finally:
             for each in made:
                 if each.program is not None:

@@ -259,7 +259,7 @@ async def test_a_stream_begun_anew_does_not_silence_a_reader_with_a_stored_posit
 async def test_a_position_without_a_number_counts_from_the_first_look(server):
     async with raw(server) as client:
         await add(client, 1, 2, 3)
-        first = (await client.xrange("ticks", count=1))[0][0].decode()
+        first = (await client.xinfo_stream("ticks"))["first-entry"][0].decode()
         reader = Reader(server, position=first)
         await reader.until(lambda: len(reader.rows) == 2)
         assert reader.supervisor.health.gaps == 0

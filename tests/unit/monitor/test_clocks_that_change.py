@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -43,9 +44,8 @@ def test_sessions_open_and_close_by_new_yorks_clock(nyse, friday, monday, before
         session = nyse.ordinal_on_or_before(dt.date.fromisoformat(day))
         assert nyse.open_ns(session) == utc(day, hour)
         assert nyse.close_ns(session) == utc(day, hour + 7, 0)
-        liveness = WallLiveness(nyse, lambda day=day, hour=hour: utc(day, hour, 29))
-        assert not liveness.expects_data()
-        assert WallLiveness(nyse, lambda day=day, hour=hour: utc(day, hour, 31)).expects_data()
+        assert not WallLiveness(nyse, partial(utc, day, hour, 29)).expects_data()
+        assert WallLiveness(nyse, partial(utc, day, hour, 31)).expects_data()
 
 
 @changes

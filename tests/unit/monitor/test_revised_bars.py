@@ -33,9 +33,10 @@ class Kept:
     def checkpoint(self) -> Checkpoint:
         minutes, sessions = self.tape.state.closed_bars()
         revisions = self.tape.state.revisions()
-        bars = [BarChunk("1m", f"{minutes['ts'].min():%Y-%m-%dT%H:%M}", frame_bytes(minutes))] if minutes.height else []
-        for (day,), rows in sessions.partition_by("ts", as_dict=True).items():
-            bars.append(BarChunk("1d", str(day), frame_bytes(rows)))
+        bars = [BarChunk("1d", f"{rows['ts'].item(0)}", frame_bytes(rows)) for rows in sessions.partition_by("ts")]
+        if minutes.height:
+            first = minutes["ts"].dt.strftime("%Y-%m-%dT%H:%M").min()
+            bars.append(BarChunk("1m", str(first), frame_bytes(minutes)))
         self.number += 1
         return Checkpoint(
             JournalId(self.number, 0), {}, bars, revisions=frame_bytes(revisions) if revisions.height else b""
