@@ -15,6 +15,8 @@ first row that cannot be read stops the reading, by file and row number (1 is th
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -157,7 +159,9 @@ def load_table(path: Path) -> pl.DataFrame:
             return pl.read_parquet(path)
         return pl.read_csv(path, infer_schema=False)
     except OSError as error:
-        raise DataFileError(f"{path}: {error.strerror or _one_line(error)}") from error
+        # The reader's own words name the path once more, and not always what is wrong with it.
+        reason = error.strerror or (_one_line(error) if path.exists() else os.strerror(errno.ENOENT))
+        raise DataFileError(f"{path}: {reason}") from error
     except pl.exceptions.NoDataError:
         raise DataFileError(f"{path}: no rows") from None
     except pl.exceptions.PolarsError as error:
