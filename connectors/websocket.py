@@ -119,6 +119,12 @@ def _shown(address: Address) -> str:
     return f"{scheme}{separator}{host.rpartition('@')[2]}"
 
 
+def _ending(error: ConnectionClosed) -> str:
+    """How a line ended, which without a closing frame is by being cut."""
+    cut = error.rcvd is None and error.sent is None
+    return "the line was cut, without a closing frame" if cut else f"the line was closed: {_one_line(error)}"
+
+
 class WebSocket:
     """An open websocket; :class:`Connection`."""
 
@@ -142,7 +148,7 @@ class WebSocket:
         try:
             await self._line.send(frame)
         except ConnectionClosed as error:
-            raise Disconnected(_one_line(error)) from error
+            raise Disconnected(_ending(error)) from error
 
     async def close(self) -> None:
         """Tell the vendor, who then frees the line for the next connection, and close the socket."""
@@ -176,7 +182,7 @@ class _Gathering(ClientConnection):
         """See :meth:`WebSocket.receive`."""
         while not self._messages:
             if self._lost:
-                raise Disconnected(_one_line(self.close_exc)) from self.close_exc
+                raise Disconnected(_ending(self.close_exc)) from self.close_exc
             self._news = self.loop.create_future()
             try:
                 await self._news
