@@ -78,9 +78,9 @@ def destinations(route: Route, alert: Alert) -> list[Destination]:
     routes = list(route.matching(alert.labels))
     if alert.notify is not None:
         routes = [replace(each, receivers=alert.notify) for each in routes[:1]]
+    itself = alert.labels.get("receiver") if alert.source is Source.HEALTH else None
     if alert.source is Source.HEALTH:
         # A feed that is down may be all that moves the clock of a group, and a receiver that fails cannot tell so.
-        itself = alert.labels.get("receiver")
         routes = [
             replace(each, group_by=None, receivers=tuple(r for r in each.receivers if r != itself)) for each in routes
         ]
@@ -92,9 +92,9 @@ def destinations(route: Route, alert: Alert) -> list[Destination]:
     for each in routes:
         steps = each.escalate if alert.escalate is None else alert.escalate
         direct = replace(each, group_by=None)
-        for after, receivers in steps if alert.source is not Source.HEALTH else ():
+        for after, receivers in steps:
             for receiver in receivers:
-                if receiver not in found:
+                if receiver not in found and receiver != itself:
                     found[receiver] = Destination(receiver, direct, alert.episode, alert.labels, after)
     return list(found.values())
 

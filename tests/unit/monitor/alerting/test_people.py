@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from monitor.alerting.acknowledgement import Ack
+from monitor.alerting.alert import Source
 from monitor.alerting.decision import Reason, Stage
 from monitor.alerting.digests import Digest
 from monitor.alerting.matchers import parse
@@ -88,6 +89,14 @@ def test_a_chain_of_the_rule_takes_the_place_of_the_routes():
     desk.take(alert(escalate=((MINUTE, ("boss",)),)))
     desk.advance(AT + HOUR)
     assert kinds(desk) == [("desk", "firing"), ("boss", "firing")]
+
+
+@pytest.mark.parametrize(("failing", "told"), [("", ["desk", "mail", "boss"]), ("mail", ["desk", "boss"])])
+def test_a_problem_of_the_monitor_goes_up_the_chain_past_the_receiver_it_is_about(failing, told):
+    desk = Desk(CHAIN)
+    desk.take(replace(alert("feed-down", labels={"receiver": failing} if failing else {}), source=Source.HEALTH))
+    desk.advance(AT + 2 * HOUR)
+    assert kinds(desk) == [(receiver, "firing") for receiver in told]
 
 
 @pytest.mark.parametrize("restart", [None, 5, 20])
